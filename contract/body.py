@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threelane.contract import fields, lookalike
@@ -11,7 +11,9 @@ from threelane.contract.cut import NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding, Size
+from threelane.contract.why_parts import UNITS, Saving, explain
 
+MOST_EXPLAINED = 2_000  # characters of a text that is too long; no replacement makes a longer one fit
 MOST_SHOWN = 60  # characters of what was cut off, in the answer
 
 
@@ -88,7 +90,7 @@ def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> Bo
     if size.parts <= most:
         return Body(text, size, saved)
     if given.get("on_too_long") != "cut":
-        return _too_long("text", size, most)
+        return _too_long("text", size, most, _savings(text, size, udh_octets))
     shorter = cut(text, most, unicode=forced, udh_octets=udh_octets)
     if isinstance(shorter, NotCut):
         return _not_cut(size, most, shorter)
@@ -108,13 +110,20 @@ def _replaced(given: Mapping[str, Any], text: str) -> str:
     return lookalike.replace(text, look_alikes=look_alikes, plain_accents=plain_accents)
 
 
-def _too_long(field: str, size: Size, most: int) -> Refusal:
+def _too_long(field: str, size: Size, most: int, savings: Sequence[Saving] = ()) -> Refusal:
+    enough = [one.remedy for one in savings if size.parts - one.parts <= most]
     return Refusal(
         code=Code.PARTS,
         field=field,
         problem=_length(size, most),
-        remedy="shorten it, or set onTooLong=cut; lookAlikes=1 helps if few characters are outside GSM-7",
+        remedy="; ".join([*enough, "shorten it, or set onTooLong=cut" if field == "text" else "shorten it"]),
     )
+
+
+def _savings(text: str, size: Size, udh_octets: int) -> Sequence[Saving]:
+    """Return what would save parts of a text that is not far too long."""
+    why = explain(text, size, udh_octets) if len(text) <= MOST_EXPLAINED else None
+    return why.savings if why else ()
 
 
 def _not_cut(size: Size, most: int, why: NotCut) -> Refusal:
@@ -127,7 +136,4 @@ def _not_cut(size: Size, most: int, why: NotCut) -> Refusal:
 
 
 def _length(size: Size, most: int) -> str:
-    return f"{size.units} {_UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed"
-
-
-_UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}
+    return f"{size.units} {UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed"

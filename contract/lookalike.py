@@ -6,6 +6,7 @@ Two tables, each an option of its own: look-alikes, which read the same, and acc
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from typing import NamedTuple
 
 from threelane.contract.text import GSM_7
@@ -86,6 +87,19 @@ def replace(text: str, *, look_alikes: bool = True, plain_accents: bool = False)
     if plain_accents and not GSM_7.issuperset(replaced):
         replaced = "".join(map(_plain, replaced.translate(_ACCENTS)))
     return replaced if GSM_7.issuperset(replaced) else text
+
+
+def needed(outside: Collection[str]) -> tuple[bool, bool] | None:
+    """Return which options bring characters outside GSM-7 into it: look-alikes, accents; None if nothing does."""
+    has_look_alikes = has_accents = False
+    for letter in outside:
+        if ord(letter) in _LOOK_ALIKES:
+            has_look_alikes = True
+        elif ord(letter) in _ACCENTS or GSM_7.issuperset(_plain(letter)):
+            has_accents = True
+        else:
+            return None
+    return has_look_alikes, has_accents
 
 
 def _plain(letter: str) -> str:

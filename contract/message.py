@@ -15,7 +15,8 @@ from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
-from threelane.contract.text import Encoding, composed
+from threelane.contract.text import Encoding, Size, composed
+from threelane.contract.why_parts import WhyParts, explain
 
 SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
 
@@ -59,6 +60,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     retry_every: float | None = None
     stop_retrying_after: float | None = None
     schema: int = 1  # raised by a field that an older worker would ignore
+
+    @property
+    def why_parts(self) -> WhyParts | None:
+        """Why the message takes several parts; None for one part."""
+        if self.parts == 1:
+            return None
+        return explain(self.text, Size(self.encoding, self.units, self.parts), len(self.udh) // 2)
 
     @property
     def bypasses(self) -> str:

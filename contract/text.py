@@ -93,6 +93,11 @@ def longest_fit(text: str, max_parts: int, *, unicode: bool = False, udh_octets:
     return low
 
 
+def room(encoding: Encoding, udh_octets: int = 0) -> tuple[int, int]:
+    """Return how many units a message of one part has, and how many each of several parts."""
+    return _ROOM[encoding](udh_octets)
+
+
 def _septets(udh_octets: int) -> tuple[int, int]:
     if not udh_octets:
         return 160, 153
@@ -109,6 +114,9 @@ def _octets(udh_octets: int) -> tuple[int, int]:
 def _code_units(udh_octets: int) -> tuple[int, int]:
     single, part = _octets(udh_octets)
     return single // 2, part // 2
+
+
+_ROOM = {Encoding.GSM_7: _septets, Encoding.UCS_2: _code_units, Encoding.BINARY: _octets}
 
 
 def _is_escaped(letter: str) -> bool:

@@ -20,6 +20,7 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.contract.schedule import DAY
+from threelane.contract.why_parts import WhyParts
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
@@ -103,8 +104,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``status`` is its current status; ``repeated``: it was accepted before with the same client message id;
     ``parts_saved`` is the number of parts that look-alikes saved, ``characters_cut`` the number of characters that
-    ``onTooLong=cut`` removed and ``text_cut`` the first of them; ``due_at`` is Unix time in milliseconds, 0 if it is
-    sent immediately.
+    ``onTooLong=cut`` removed and ``text_cut`` the first of them; ``why_parts`` is what the parts beyond the first are
+    for, None for one part; ``due_at`` is Unix time in milliseconds, 0 if it is sent immediately.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parts_saved: int = 0
     characters_cut: int = 0
     text_cut: str = ""
+    why_parts: WhyParts | None = None
 
     @property
     def accepted(self) -> bool:
@@ -349,6 +351,7 @@ def _answer(draft: Draft, reply: str) -> Admission:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
             text_cut=draft.text_cut,
+            why_parts=sms.why_parts,
         )
     if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
         return conflict(draft, erased=reply == AcceptResult.ERASED)

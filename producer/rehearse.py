@@ -13,6 +13,7 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.prices import Prices, country
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import spellings
+from threelane.contract.why_parts import WhyParts
 from threelane.producer import accept as acceptance
 from threelane.store import budgets, keys, readable, registry, rows, suppression
 from threelane.store.readable import row
@@ -24,7 +25,10 @@ _PRINTED = (Field.PRINT, Field.ERASED, Field.DAMAGED)
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that would be accepted; ``repeated``: it was accepted before, and is not sent again."""
+    """A message that would be accepted; ``repeated``: it was accepted before, and is not sent again.
+
+    ``parts_saved``, ``characters_cut``, ``text_cut`` and ``why_parts`` are those of ``Accepted``.
+    """
 
     id: str
     lane: int
@@ -36,6 +40,10 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     cost_centre: str = ""
     producer: str = ""
     repeated: bool = False
+    parts_saved: int = 0
+    characters_cut: int = 0
+    text_cut: str = ""
+    why_parts: WhyParts | None = None
 
     @property
     def accepted(self) -> bool:
@@ -107,6 +115,10 @@ def _answer(
         cost_centre=sms.cost_centre,
         producer=sms.producer,
         repeated=known is not None,
+        parts_saved=draft.parts_saved,
+        characters_cut=draft.characters_cut,
+        text_cut=draft.text_cut,
+        why_parts=sms.why_parts,
     )
 
 

@@ -88,6 +88,10 @@ def send(
         print_json(answer_json(answer))
     elif isinstance(answer, Accepted):
         out.print(f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
+        if answer.characters_cut:
+            print_line(f"cut: {answer.characters_cut} characters, {answer.text_cut!r}")
+        if answer.why_parts:
+            print_line(f"{answer.parts} parts: {answer.why_parts}")
     else:
         err.print(f"refused {answer}", markup=False)
     raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)

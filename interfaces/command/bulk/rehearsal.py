@@ -7,12 +7,14 @@ from io import BufferedReader
 
 from threelane.contract.errors import Refused
 from threelane.contract.prices import CREDIT
+from threelane.interfaces.command.bulk.extra_parts import ExtraParts
 from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.report import count
 from threelane.interfaces.command.caller import (
     answer_json,
     err,
     print_json,
+    print_line,
 )
 from threelane.producer.client import Producer
 from threelane.producer.files import intake
@@ -27,6 +29,7 @@ def rehearse(
     """Report what would be accepted, refused and charged."""
     refused: list[tuple[FileRow, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
+    extra_parts = ExtraParts()
     for row, answer in intake.rehearse(producer, run.rows(producer, opened)):
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))
@@ -36,10 +39,15 @@ def rehearse(
         if isinstance(answer, Rehearsed) and not answer.repeated:
             estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
             countries.add(answer.country, answer.parts, answer.estimate_millionths)
+            extra_parts.add(answer)
     counts["estimate_millionths"] = estimates.total()
     over = producer.over_budgets(estimates)
     if as_json:
-        print_json({"summary": counts, "countries": countries.by_cost(), "over_budgets": over, "dry_run": True})
+        report = {"countries": countries.by_cost(), "over_budgets": over, "extra_parts": extra_parts.lines()}
+        print_json({"summary": counts, **report, "dry_run": True})
+    else:
+        for line in extra_parts.sentences():
+            print_line(line)
     for name, amount in over.items():
         err.print(f"{name}: over its budget by {amount / CREDIT:,.2f} credits", markup=False, highlight=False)
     return refused
