@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import redis
 from tests.nudges import nudges_of
 from tests.servers import RedisServer
 from threelane import Accepted, Owner, Producer, ProducerSettings, Refused, Status, Unavailable
+from threelane.contract import message
 from threelane.producer import accept
 from threelane.producer.nudge import Nudger
 from threelane.store import keys, suppression
@@ -265,3 +267,35 @@ def test_a_setting_gives_the_cost_centre_that_a_message_does_not_name(
         answers = [shop.send(TO, "a"), shop.send(TO, "a", costCenter="Bank")]
 
     assert [b"Shop", b"Bank"] == [client.hget(keys.record(one.id), "centre") for one in answers]
+
+
+def test_an_answer_says_what_its_parts_are_for_and_what_was_cut(producer: Producer) -> None:
+    """The same before and after: the dry run, and accept; nothing for one part."""
+    curly = {"to": TO, "text": "don’t " + "hello there " * 12}
+    long = {"to": TO, "text": "one two " * 60, "on_too_long": "cut"}
+    (rehearsed, shortened) = producer.rehearse([curly, long])
+    (accepted, cut, short) = producer.send_many([curly, long, {"to": TO, "text": "don’t"}])
+
+    assert isinstance(accepted, Accepted)
+    assert isinstance(cut, Accepted)
+    assert isinstance(short, Accepted)
+    assert accepted.why_parts == rehearsed.why_parts  # type: ignore[union-attr]
+    assert "lookAlikes=1 saves 2 parts" in str(accepted.why_parts)
+    assert None is short.why_parts
+    assert (21, "two one two one two") == (cut.characters_cut, cut.text_cut)
+    assert (21, "two one two one two") == (shortened.characters_cut, shortened.text_cut)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_call_repeated_after_an_upgrade_is_known(producer: Producer, client: redis.Redis, form: Any) -> None:
+    """The earlier version stored the fingerprint of the text as it came."""
+    body = unicodedata.normalize(form, "café")
+    (first,) = producer.send_many([{"to": TO, "text": body, "client_message_id": "1"}])
+    assert isinstance(first, Accepted)
+    earlier = message._fingerprint({"to": TO, "text": body})
+    client.hset(keys.record(first.id), "print", earlier)
+
+    (again,) = producer.send_many([{"to": TO, "text": body, "client_message_id": "1"}])
+
+    assert isinstance(again, Accepted)
+    assert again.repeated

@@ -63,6 +63,21 @@ def over_http(request: pytest.FixtureRequest, api: Api, key: str) -> Iterator[An
 # One message.
 
 
+def test_an_answer_says_what_its_parts_are_for(api: Api, key: str, shop: Producer, over_http: Any) -> None:
+    """In JSON, and from the clients the same value as from the library; null for one part."""
+    curly = "don’t " + "hello there " * 12
+    answered = api.request("POST", "/v1/messages", {**HELLO, "text": curly}, key).body
+    short = api.request("POST", "/v1/messages", {**HELLO, "text": "don’t"}, key).body
+
+    assert ("characters", 2) == tuple(answered["why_parts"]["causes"][0][name] for name in ("cause", "parts"))
+    assert {"way": "look_alikes", "parts": 2, "remedy": "lookAlikes=1 saves 2 parts", "units": 0} == (
+        answered["why_parts"]["savings"][0]
+    )
+    assert short["why_parts"] is None
+    (expected,) = shop.rehearse([{**HELLO, "text": curly + "."}])
+    assert expected.why_parts == over_http.send(HELLO["to"], curly + ".").why_parts  # type: ignore[union-attr]
+
+
 def test_a_message_is_created_and_found_at_its_address(api: Api, key: str) -> None:
     """201 with its address, where it is shown as the library shows it."""
     response = api.request("POST", "/v1/messages", HELLO, key)

@@ -128,6 +128,18 @@ def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     assert ["ZA", "2", "2", "1.00"] in [line.split() for line in shown.stdout.splitlines()]
 
 
+def test_a_dry_run_says_what_the_extra_parts_are_for(environment: dict[str, str], tmp_path: Path) -> None:
+    """One curly quote made 60 parts of 20, and nothing named it."""
+    file = tmp_path / "curly.csv"
+    rows = [f"278312345{number:02},don’t {number} {'hello there ' * 12}" for number in range(20)]
+    file.write_text("\n".join(["to,text", *rows]), encoding="utf-8")
+
+    shown = typed("bulk", *INTERNATIONAL, str(file), "--dry-run", environment=environment)
+
+    expected = "20 messages of 3 parts because of ’ (U+2019): lookAlikes=1 makes them 1 part each, saves 40 parts"
+    assert expected in shown.stdout
+
+
 def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redis.Redis, tmp_path: Path) -> None:
     """By the ending of the file's name, or by --format."""
     file = tmp_path / "people.jsonl"

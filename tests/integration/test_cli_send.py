@@ -29,6 +29,9 @@ def test_a_message_is_sent_and_its_status_shown(environment: dict[str, str], cli
     assert (1, "") == (sent.returncode, sent.stdout)
     assert "refused 101 costCentre" in sent.stderr
 
+    long = typed("send", TO, "don’t " + "hello there " * 12, environment=environment)
+    assert "3 parts: ’ (U+2019) at character 4 takes 2 parts more" in long.stdout
+
     sent = typed("send", TO, "[/b] Hello", "--lane", "1", "--field", "tags=a,b", "--json", environment=environment)
     answer = json.loads(sent.stdout)
     assert (0, True, 1) == (sent.returncode, answer["accepted"], answer["lane"])
