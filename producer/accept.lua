@@ -64,7 +64,7 @@ local function room(given, estimate, due)
   local centre, producer = given[Field.centre] or '', given[Field.producer] or ''
   local full = over(centre, producer, estimate, ARG.today)
   if not full then return ARG.today, due end
-  local waits = full.waits and ARG.tomorrow_at < given[Field.expires]
+  local waits = full.waits and ARG.tomorrow_at < tonumber(given[Field.expires])
     and not over(centre, producer, estimate, ARG.tomorrow)
   if waits then return ARG.tomorrow, math.max(due, ARG.tomorrow_at) end
   count(Count.refused .. Code.budget)
@@ -75,6 +75,14 @@ local numbers = {}
 for i, message in ipairs(ARG.messages) do numbers[i] = message[NewMessage.to] end
 local suppressed = entries_of(numbers)
 
+local function append(values, name, value)
+  local length = #values
+  values[length + 1], values[length + 2] = name, value
+end
+
+local READY = AcceptResult.new .. ':' .. Status.queued .. ':0'
+local parts_text = {}  -- Redis converts a number that is an argument of a command each time, and slowly
+
 -- Refuse or accept a new message; -> the reply.
 local function take(i, record, message, entries)
   local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
@@ -82,10 +90,6 @@ local function take(i, record, message, entries)
   local legal, needs_right = message[NewMessage.legal_notice], message[NewMessage.needs_right]
   local print, period, ledger = message[NewMessage.print], nil, nil
   local producer, centre = message[NewMessage.producer], message[NewMessage.centre]
-  local function set(name, value)
-    values[#values + 1] = name
-    values[#values + 1] = value
-  end
   if ARG.is_tight and has_most(producer) then
     count(Count.refused .. Code.full)
     return AcceptResult.full
@@ -120,33 +124,32 @@ local function take(i, record, message, entries)
   if budgeted then
     period, due = room(given, estimate, due)
     if not period then return due end
-    set(Field.period, period)
+    append(values, Field.period, period)
   end
   if entry then
-    set(Field.bypassed, entry.source)
+    append(values, Field.bypassed, entry.source)
     count_of(Count.bypassed, lane)
   end
   count_limits(i, message)
   if centre ~= '' then
     ledger = ledger_of(centre, producer, lane)
-    if ledger ~= centre then set(Field.ledger, ledger) end
+    if ledger ~= centre then append(values, Field.ledger, ledger) end
   end
-  if print ~= '' then set(Field.print, print) end
-  if due > 0 then set(Field.due, due) end
+  if print ~= '' then append(values, Field.print, print) end
+  if due > 0 then append(values, Field.due, written(due)) end
   local status = due > 0 and Status.scheduled or Status.queued
+  parts_text[parts] = parts_text[parts] or written(parts)
   local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period, [Field.producer] = producer}
   place(record, message[NewMessage.id], taken, status, due > 0 and due or accepted_at,
-    Field.lane, lane, Field.to, message[NewMessage.to], Field.country, country, Field.parts, parts, Field.accepted, accepted_at, unpack(values))
+    Field.lane, lane, Field.to, message[NewMessage.to], Field.country, country, Field.parts, parts_text[parts], Field.accepted, accepted_at, unpack(values))
   if lane == '1' then index(KEY.expected, message[NewMessage.id], due > 0 and due or accepted_at) end
   commit(record, taken, nil, status)
   count_of(Count.accepted, lane)
   count_of(Count.parts, lane, parts)
-  local first = ''
-  if unseen[country] then
-    unseen[country] = nil
-    first = is_first(country, producer) and ':first' or ''
-  end
-  return AcceptResult.new .. ':' .. status .. ':' .. string.format('%d', due) .. first
+  local reply = due == 0 and READY or AcceptResult.new .. ':' .. status .. ':' .. written(due)
+  if not unseen[country] then return reply end
+  unseen[country] = nil
+  return is_first(country, producer) and reply .. ':first' or reply
 end
 
 -- -> whether a message with a known id has the content that was accepted.

@@ -59,7 +59,7 @@ class NewMessage(Item, frozen=True):
     country: str
     same_text: str  # who gets which text: subscriber, colon, checksum
     repeats: bool  # the limit of the same text does not apply
-    values: Sequence[str | int]  # fields, each with its value; EXPIRES is always among them
+    values: Sequence[str]  # fields, each with its value, as text, which costs Redis less; EXPIRES is always among them
 
 
 class AcceptResult(StrEnum):
@@ -285,9 +285,9 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
     sms = draft.message
     where = country(sms.to)
     estimate = prices.price(sms.to, where) * sms.parts
-    values: list[str | int] = [_EXPIRES, sms.expires_at, _BODY, message.encode(sms).decode()]
+    values = [_EXPIRES, str(sms.expires_at), _BODY, message.encode(sms).decode()]
     if estimate:
-        values += _ESTIMATE, estimate
+        values += _ESTIMATE, str(estimate)
     if sms.producer:
         values += _PRODUCER, sms.producer
     if sms.cost_centre:
@@ -299,11 +299,11 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
     if sms.tags:
         values += _TAGS, ",".join(sms.tags)
     if sms.at_gateway:
-        values += _GATEWAY_DUE, sms.due_at
+        values += _GATEWAY_DUE, str(sms.due_at)
     if trace:
         values += _TRACE, trace
     if sms.schema > 1:
-        values += _SCHEMA, sms.schema
+        values += _SCHEMA, str(sms.schema)
     due = 0 if sms.at_gateway else sms.due_at
     return NewMessage(
         sms.id,

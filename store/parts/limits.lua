@@ -250,7 +250,7 @@ local function limits_of_call()
       local window = window_of(rule)
       local ends, is_next = (window.at + 1) * rule.ms, false
       if window.count >= rule.count then
-        is_next = rule.over == 'defer' and window.next < rule.count and ends < value_of(message, Field.expires)
+        is_next = rule.over == 'defer' and window.next < rule.count and ends < tonumber(value_of(message, Field.expires))
         if not is_next then
           local more = rule.over == 'defer' and window.next >= rule.count and rule.ms or 0
           return over(rule.kind, rule.name, rule.count, ends + more - ARG.now)
@@ -286,7 +286,7 @@ local function limits_of_call()
         is_person_counted = true
         local free_at = person_at(rule, one.seconds, fields_of[rule.lanes == '1' and '1' or '*'][i])
         if free_at > ARG.now then
-          local may_wait = rule.over == 'defer' and free_at < value_of(message, Field.expires)
+          local may_wait = rule.over == 'defer' and free_at < tonumber(value_of(message, Field.expires))
             and free_at - ARG.now <= (one.seconds + 1) * SECOND
           if not may_wait then return over(PERSON, one.name, rule.count, free_at - ARG.now, nil, rule.lanes) end
           person_due, deferred_by = math.max(person_due, free_at), PERSON

@@ -12,7 +12,9 @@ local waiting_more = {}
 
 -- Count a message that waits to be sent, or (-1) that no longer does.
 local function note_share(producer, more)
-  for _, name in ipairs({named(producer), ALL}) do waiting_more[name] = (waiting_more[name] or 0) + more end
+  local name = named(producer)
+  waiting_more[name] = (waiting_more[name] or 0) + more
+  waiting_more[ALL] = (waiting_more[ALL] or 0) + more
 end
 
 -- A producer without waiting messages stays, among at most MOST_KEPT, to show that there are several. A worker of an
