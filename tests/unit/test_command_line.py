@@ -112,7 +112,7 @@ def _heed_ctrl_c() -> None:
 def test_a_reader_may_go_away(redis_server: RedisServer, client: redis.Redis, tmp_path: Path) -> None:
     """``threelane bulk ... --json | head -1``: it ends with its own exit code and prints no error."""
     file = tmp_path / "some.csv"
-    file.write_text("to,text\n" + "+27831234567,Hello\n" * 3_000, encoding="utf-8")
+    file.write_text("to,text\n" + "".join(f"+27831{n:06},Hello\n" for n in range(3_000)), encoding="utf-8")
     running = _started(redis_server, "bulk", str(file), "--json", stdout=subprocess.PIPE)
     assert running.stdout
     assert running.stdout.readline()
@@ -125,7 +125,7 @@ def test_ctrl_c_ends_a_bulk_that_can_be_run_again(
 ) -> None:
     """Exit code 130, and no traceback; the same command goes on."""
     file = tmp_path / "many.csv"
-    file.write_text("to,text\n" + "+27831234567,Hello\n" * 60_000, encoding="utf-8")
+    file.write_text("to,text\n" + "".join(f"+27831{n:06},Hello\n" for n in range(60_000)), encoding="utf-8")
     running = _started(redis_server, "bulk", str(file), stdout=subprocess.DEVNULL)
     wait_until(lambda: client.zcard(keys.QUEUED[3]) > 1_000, what="some rows")
     running.send_signal(signal.SIGINT)
