@@ -99,13 +99,13 @@ def _accept(
     """Accept messages; returns a reply for each."""
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """An accepted message, which Threelane does not lose.
 
     ``status`` is its current status; ``repeated``: it was accepted before with the same client message id;
     ``parts_saved`` is the number of parts that look-alikes saved, ``characters_cut`` the number of characters that
-    ``onTooLong=cut`` removed and ``text_cut`` the first of them; ``why_parts`` is what the parts beyond the first are
-    for, None for one part; ``due_at`` is Unix time in milliseconds, 0 if it is sent immediately.
+    ``onTooLong=cut`` removed and ``text_cut`` the first of them; ``explanation`` is ``why_parts`` as the HTTP API
+    has sent it; ``due_at`` is Unix time in milliseconds, 0 if it is sent immediately.
     """
 
     id: str
@@ -119,7 +119,21 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parts_saved: int = 0
     characters_cut: int = 0
     text_cut: str = ""
-    why_parts: WhyParts | None = None
+    explanation: WhyParts | None = msgspec.field(name="why_parts", default=None)
+
+    @property
+    def why_parts(self) -> WhyParts | None:
+        """What the parts beyond the first are for, computed when it is read; None for one part."""
+        message: Message | None = self.__dict__.get(_MESSAGE)
+        return message.why_parts if message else self.explanation
+
+    def explained(self) -> Accepted:
+        """Return the same with its explanation, for JSON."""
+        return msgspec.structs.replace(self, explanation=self.why_parts) if self.parts > 1 else self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the explanation, not the message."""
+        return _accepted, (msgspec.structs.asdict(self.explained()),)
 
     @property
     def accepted(self) -> bool:
@@ -127,6 +141,12 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return True
 
 
+def _accepted(fields: dict[str, Any]) -> Accepted:
+    """Return an answer from its fields, for pickle and copy."""
+    return Accepted(**fields)
+
+
+_MESSAGE = "message"  # the attribute of an answer, outside of its fields, with the message of several parts
 Admission = Accepted | Refusal  # the result for one message, as a plain value
 _NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
@@ -339,7 +359,7 @@ def _answer(draft: Draft, reply: str) -> Admission:
     result, _, rest = reply.partition(":")
     if result in _TAKEN:
         status, _, due = rest.removesuffix(FIRST).partition(":")
-        return Accepted(
+        accepted = Accepted(
             id=sms.id,
             lane=sms.lane,
             parts=sms.parts,
@@ -351,8 +371,10 @@ def _answer(draft: Draft, reply: str) -> Admission:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
             text_cut=draft.text_cut,
-            why_parts=sms.why_parts,
         )
+        if sms.parts > 1:
+            accepted.__dict__[_MESSAGE] = sms
+        return accepted
     if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
         return conflict(draft, erased=reply == AcceptResult.ERASED)
     if reply == AcceptResult.DAMAGED:

@@ -75,7 +75,7 @@ def send_message(service: Shared, key: Caller, body: Single, idempotency_key: Id
     """Send a message: 201, or 200 when it was accepted before under the same client message id."""
     raw = problem.read(body, dict[str, Any])
     result = service.producer.send_as(key, _identified(raw, idempotency_key))
-    return answered(result, 200 if result.repeated else 201, {"Location": f"/v1/messages/{result.id}"})
+    return answered(result.explained(), 200 if result.repeated else 201, {"Location": f"/v1/messages/{result.id}"})
 
 
 @router.post(
@@ -110,7 +110,7 @@ def _send_all(service: Service, key: ApiKey, body: bytearray) -> Response:
         if isinstance(result, Refused):
             verdicts.append(MessageResult(index, False, refusal=RefusedMessage.from_error(result)))
         else:
-            verdicts.append(MessageResult(index, True, message=result))
+            verdicts.append(MessageResult(index, True, message=result.explained()))
     accepted = [one.message for one in verdicts if one.message]
     repeated = sum(one.repeated for one in accepted)
     return answered(MessageResults(len(accepted), len(verdicts) - len(accepted), repeated, verdicts))

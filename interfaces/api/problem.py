@@ -99,7 +99,7 @@ def away(failed: Unavailable) -> Stop:
         owner=failed.owner,
         remedy="retry later; with the same client message id nothing is sent twice",
         unsure=tuple(failed.unsure),
-        accepted=tuple(one for one in failed.answers if isinstance(one, Accepted)),
+        accepted=tuple(one.explained() for one in failed.answers if isinstance(one, Accepted)),
         refused=tuple(RefusedMessage.from_error(one) for one in failed.answers if isinstance(one, Refused)),
     )
 

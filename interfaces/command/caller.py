@@ -139,7 +139,8 @@ def answer_json(answer: Any, **more: Any) -> dict[str, Any]:
     """Return an answer in the form of the JSON output."""
     if isinstance(answer, Refused):
         return more | {"accepted": False} | refusal_json(answer)
-    return more | {"accepted": True} | msgspec.structs.asdict(answer)
+    fields: dict[str, Any] = msgspec.to_builtins(answer.explained() if isinstance(answer, Accepted) else answer)
+    return more | {"accepted": True} | fields
 
 
 def refusal_json(refused: Refused) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import unicodedata
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -281,6 +282,8 @@ def test_an_answer_says_what_its_parts_are_for_and_what_was_cut(producer: Produc
     assert isinstance(short, Accepted)
     assert accepted.why_parts == rehearsed.why_parts  # type: ignore[union-attr]
     assert "lookAlikes=1 saves 2 parts" in str(accepted.why_parts)
+    assert accepted.why_parts == pickle.loads(pickle.dumps(accepted)).why_parts
+    assert "don" not in repr(accepted)
     assert None is short.why_parts
     assert (21, "two one two one two") == (cut.characters_cut, cut.text_cut)
     assert (21, "two one two one two") == (shortened.characters_cut, shortened.text_cut)  # type: ignore[union-attr]
