@@ -214,7 +214,7 @@ _ROWS = (
 )
 _MESSAGES = (
     b'{"to":"27831234567","text":"Hello","lane":1,"clientMessageId":"a1","tags":["promo"],"delay":3}',
-    b'{"to":"+27 83 123 4567","text":"\\u20ac {} \\ud83d\\udc4d","unicode":1,"onTooLong":"cut","lookAlikes":1}',
+    b'{"to":"+27 83 123 4567","text":"\\u20ac {} \\ud83d\\udc4d","onTooLong":"cut","lookAlikes":1,"plainAccents":1}',
     b'{"to":"27831234567","binary":"00FF","udh":"050003CC0201","validityPeriod":60,"retryEvery":1.5}',
     b'{"id":"0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c","to":"27831234567","expires_at":1,"text":"a"}',
 )

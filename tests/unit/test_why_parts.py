@@ -41,6 +41,7 @@ EXPLAINED = [
     ("São Paulo " * 15, {}, [(Cause.CHARACTERS, 2)], [(Way.PLAIN_ACCENTS, 2), (Way.SHORTER, 1)]),
     ("“São” " * 15, {}, [(Cause.CHARACTERS, 1)], [(Way.BOTH, 1), (Way.SHORTER, 1)]),
     ("😀" + HELLO * 7, {}, [(Cause.CHARACTERS, 1)], [(Way.WITHOUT_CHARACTERS, 1), (Way.SHORTER, 1)]),
+    ("…" * 90, {}, [(Cause.CHARACTERS, 1)], [(Way.SHORTER, 1)]),  # three full stops each take as many parts
     ("Привет мир " * 9, {}, [(Cause.CHARACTERS, 1)], [(Way.SHORTER, 1)]),
     (HELLO * 14, {}, [(Cause.LENGTH, 1)], [(Way.SHORTER, 1)]),
     ("€" * 81, {}, [(Cause.LENGTH, 1)], [(Way.SHORTER, 1)]),
@@ -123,6 +124,7 @@ def test_causes_add_up_and_remedies_hold(body: str, udh_octets: int, unicode: bo
         return
     assert size.parts - 1 == sum(one.parts for one in found.causes)
     assert all(one.parts > 0 for one in found.causes)
+    assert all(one.parts > 0 for one in found.savings)
     for saving in found.savings:
         if saving.way is not Way.SHORTER:
             after = text.measure(_changed(body, saving), udh_octets=udh_octets)
