@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 import msgspec
 import redis
+from redis.exceptions import NoPermissionError
 
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow, Identity
 from threelane.producer.files.past import Earlier
-from threelane.store import batches
+from threelane.store import batches, keys
 from threelane.store.batches import Batch
 
 
@@ -38,7 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     A row has changed if it is new, and its subscriber has a row in the batch that the file no longer has; ``replaced``
     are these subscribers.  ``gone`` counts the other rows of the batch that the file no longer has.  ``sent`` is the
-    batch as earlier runs left it.
+    batch as earlier runs left it.  ``is_unread``: this user of Redis may not list the rows of a batch, so
+    each new row may be a changed one.
     """
 
     new: int = 0
@@ -48,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
     replaced: Set[Subscriber] = frozenset()
     sent: Batch | None = None
+    is_unread: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -69,7 +72,8 @@ def make_plan(producer: Producer, rows: Iterable[FileRow], job: str, name: str, 
             continue
         kinds["known" if row.is_known else "new"] += 1
         compared.add(row)
-    replaced, changed, gone = compared.result()
+    replaced, gone = compared.result()
+    changed = compared.changed(replaced)
     return Plan(
         new=kinds["new"] - changed,
         known=kinds["known"],
@@ -78,6 +82,7 @@ def make_plan(producer: Producer, rows: Iterable[FileRow], job: str, name: str, 
         refused=kinds["refused"],
         replaced=replaced,
         sent=compared.batch_of(name),
+        is_unread=compared.is_unread,
     )
 
 
@@ -104,17 +109,15 @@ class _Comparison:
     def __init__(self, producer: Producer, job: str, name: str, earlier: Earlier) -> None:
         self._producer, self._job, self._name, self._earlier = producer, job, name, earlier
         self._batches: dict[str, Batch | None] = {}
-        self._known: set[bytes] = set()
+        self._known: dict[str, set[bytes]] = defaultdict(set)
         self._unmatched = dict(earlier.times)
         self._new: Counter[Subscriber] = Counter()
+        self.is_unread = False
 
     def batch_of(self, name: str) -> Batch | None:
         """Return the job's batch of a producer, as it was before this run; raises Forgotten."""
         if name not in self._batches:
-            found = self._producer.query(lambda client: batches.find(client, name, self._job)) if self._job else None
-            if found and not found.ends:
-                raise Forgotten(found)
-            self._batches[name] = found
+            self._batches[name] = self._producer.query(lambda client: _find(client, name, self._job))
         return self._batches[name]
 
     def add(self, row: FileRow) -> None:
@@ -124,21 +127,35 @@ class _Comparison:
             return
         was_sent = self.batch_of(one.producer) is not None or bool(self._earlier.times)
         if row.is_known:
-            self._known.add(bytes.fromhex(one.id))
+            self._known[one.producer].add(bytes.fromhex(one.id))
             if self._unmatched.get(one.content):
                 self._unmatched[one.content] -= 1
         elif was_sent:
             self._new[_subscriber(one)] += 1
 
-    def result(self) -> tuple[Set[Subscriber], int, int]:
-        """Return the subscribers of changed rows, how many rows changed, and how many are gone."""
+    def result(self) -> tuple[Set[Subscriber], int]:
+        """Return the subscribers of changed rows, and how many other rows are gone."""
         replaced: set[Subscriber] = set()
         gone = self._compare(replaced, self._absent_earlier())
         self.batch_of(self._name)
         for name, found in self._batches.items():
-            if found:
-                gone += self._producer.query(lambda client: self._compare(replaced, self._absent(client, name)))  # noqa: B023
-        return replaced, sum(self._new[one] for one in replaced), gone
+            if found and found.accepted > len(self._known[name]):
+                gone += self._producer.query(lambda client: self._gone(client, name, found.accepted, replaced))  # noqa: B023
+        return replaced, gone
+
+    def changed(self, replaced: Set[Subscriber]) -> int:
+        """Return how many rows changed, by their subscribers."""
+        return sum(self._new[one] for one in replaced)
+
+    def _gone(self, client: redis.Redis, name: str, accepted: int, replaced: set[Subscriber]) -> int:
+        """Compare a batch of which the file lacks rows; without the right to list them each new row may replace one."""
+        try:
+            return self._compare(replaced, self._absent(client, name))
+        except NoPermissionError:
+            new = {one for one in self._new if one.producer == name}
+            self.is_unread = self.is_unread or bool(new)
+            replaced |= new
+            return accepted - len(self._known[name])
 
     def _compare(self, replaced: set[Subscriber], absent: Iterable[Subscriber]) -> int:
         """Add the subscribers whose absent rows a new one replaces; returns how many others are absent."""
@@ -153,7 +170,7 @@ class _Comparison:
     def _absent(self, client: redis.Redis, name: str) -> Iterator[Subscriber]:
         """Yield the subscriber of each row of a batch that the file lacks."""
         for message_id, tag in batches.rows(client, name, self._job):
-            if bytes.fromhex(message_id) not in self._known:
+            if bytes.fromhex(message_id) not in self._known[name]:
                 yield Subscriber(name, tag)
 
     def _absent_earlier(self) -> Iterator[Subscriber]:
@@ -161,6 +178,14 @@ class _Comparison:
         for content, times in self._unmatched.items():
             for _ in range(times):
                 yield Subscriber(self._name, batches.subscriber_tag(batch, self._earlier.subscribers[content]))
+
+
+def _find(client: redis.Redis, producer: str, job: str) -> Batch | None:
+    """Return a batch; raises Forgotten if its rows are."""
+    found = batches.find(client, producer, job) if job else None
+    if found and not client.hlen(keys.batch_rows(found.digest)):
+        raise Forgotten(found)
+    return found
 
 
 def _subscriber(one: Identity) -> Subscriber:

@@ -241,6 +241,26 @@ def test_a_changed_row_is_sent_only_on_request(
     assert 5 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
 
 
+def test_a_user_of_redis_without_the_right_to_list_a_batch_sends_no_changed_row(
+    environment: dict[str, str], client: redis.Redis, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """It cannot tell a new row from a changed one if rows are gone; what is only appended is new in any case."""
+    client.acl_setuser("narrow", True, passwords=["+pw"], keys=["*"], commands=["+@all", "-hscan", "-pexpiretime"])
+    file, narrow = (
+        tmp_path / "news.csv",
+        environment | {"THREELANE_REDIS_URL": redis_server.url.replace("//", "//narrow:pw@")},
+    )
+    try:
+        run(narrow, file, A, B)
+        assert plan_of(new=1, known=2) == run(narrow, file, A, B, C)[0]
+        plan, *_, code = run(narrow, file, A, C, B.replace("B", "Corrected"), D)
+        assert (plan_of(known=2, changed=2, gone=1), {"code": 1}) == (plan, code)
+        assert 3 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+        assert {"code": 0} == run(narrow, file, A, C, B, D)[-1]
+    finally:
+        client.acl_deluser("narrow")
+
+
 def test_another_text_under_the_same_name_changes_every_row(
     environment: dict[str, str], client: redis.Redis, people: Path
 ) -> None:
@@ -291,8 +311,7 @@ def test_two_rows_alike_are_two_messages_and_stay_two(
 ) -> None:
     """Each has a number of its own, and the limit of the same text does not apply: the file asks for it."""
     client.delete(keys.LIMITS)
-    file, twice = tmp_path / "twice.csv", ("--duplicates", "send")
-    words = twice if "--duplicates" in typed("bulk", "--help", environment=environment).stdout else ()
+    file, words = tmp_path / "twice.csv", ("--duplicates", "send")
     assert plan_of(new=2) == run(environment, file, A, A, words=words)[0]
     plan, *_, last, code = run(environment, file, A, B, A, A, words=words)
     assert (plan_of(new=2, known=2), {"code": 0}) == (plan, code)

@@ -9,7 +9,7 @@ import msgspec
 
 from threelane.interfaces.command.bulk.confirm import is_confirmed
 from threelane.interfaces.command.bulk.job import Job
-from threelane.interfaces.command.caller import print_json, print_line, wrong_usage
+from threelane.interfaces.command.caller import err, print_json, print_line, wrong_usage
 from threelane.interfaces.command.values import shown_at
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow
@@ -18,6 +18,11 @@ from threelane.producer.files.plan import Plan, make_plan, without_changed
 from threelane.producer.files.progress import read_progress
 from threelane.producer.outage import Unavailable
 from threelane.runtime.settings import ProducerSettings, load_or_exit
+
+_UNREAD = (
+    "rows of earlier runs are gone from the file, and this user of Redis may not list whose they are: each new "
+    "row may be a changed one. Use the Redis user reader or operator in THREELANE_REDIS_URL, or --send-changed"
+)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +57,8 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
         print_json({"plan": plan.counts if job.name else plan.counts | {"named": False}})
     else:
         print_line(sentence(job, plan))
+    if plan.is_unread:
+        err.print(_UNREAD, markup=False, highlight=False, soft_wrap=True)
     if plan.changed and not send_changed and not as_json:
         send_changed = is_confirmed(f"{plan.changed:,} rows changed since an earlier run. Send them, too?")
     return Run(job=job, plan=plan, earlier=earlier, sends_changed=send_changed)
@@ -72,8 +79,8 @@ def _refuse_old_progress(producer: Producer, job: Job) -> None:
     if old and old.at + load_or_exit(ProducerSettings).retention_ms < producer.now():
         wrong_usage(
             f"{job.file}: rows 1 to {old.rows:,} were processed by an earlier version until {shown_at(old.at)}, and "
-            "their messages are not stored any more. Nothing was sent. Remove these rows from the file if they were "
-            f"sent, then delete {job.file.name}.progress"
+            "their messages are not stored any more. Nothing was sent. Remove those that were sent from the file, "
+            f"then delete {job.file.name}.progress"
         )
 
 
