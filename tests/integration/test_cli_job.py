@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.bulk import printed
 from tests.nudges import nudges_of
 from tests.properties.system import START, open_system
 from tests.servers import RedisServer, stored, typed, wait_until
@@ -57,7 +58,7 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
     completed = typed(
         "bulk", *INTERNATIONAL, str(people), "--text", TEXT, "--json", "--lane", "2", environment=environment
     )
-    _, first, second, third, fourth, _ = map(json.loads, completed.stdout.splitlines())
+    _, first, second, third, fourth, _ = printed(completed.stdout)
     body = json.loads(client.hget(keys.record(second["id"]), "body"))  # type: ignore[arg-type]
     assert (1, True, "Dear Bo, you owe 3.50", 2) == (
         completed.returncode,
@@ -81,7 +82,7 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
         (["--text", TEXT, "--field", "colour=red"], "--field colour: unknown field"),
         (["--text", TEXT, "--field", "callback=9"], "--field callback: '9' is not a whole number from 0 to 7"),
         (["--text", TEXT, "--lane", "4"], "--lane: 4 is not a whole number from 1 to 3"),
-        ([], "unknown column 'name'"),
+        ([], "the column text is missing; the file has to, name, sum"),
     ],
 )
 def test_invalid_options_are_reported_before_anything_is_sent(
@@ -100,7 +101,7 @@ def test_an_option_is_for_the_rows_without_a_value_of_their_own(
     file = tmp_path / "some.csv"
     file.write_text("to,text,cost_centre\n27831234567,Hi,own\n27831234568,Hi,\n", encoding="utf-8")
     completed = typed("bulk", *INTERNATIONAL, str(file), "--field", "costCentre=all", "--json", environment=environment)
-    ids = [json.loads(line)["id"] for line in completed.stdout.splitlines()[1:3]]
+    ids = [one["id"] for one in printed(completed.stdout)[1:3]]
     assert [b"own", b"all"] == [client.hget(keys.record(one), "centre") for one in ids]
 
 
@@ -145,7 +146,7 @@ def test_json_lines_are_sent_as_csv_is(environment: dict[str, str], client: redi
     file = tmp_path / "people.jsonl"
     file.write_text('{"to": 27831234567, "text": "Hi", "tags": ["a", "b"]}\nno json\n', encoding="utf-8")
     completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
-    _, good, bad, _ = map(json.loads, completed.stdout.splitlines())
+    _, good, bad, _ = printed(completed.stdout)
     assert (1, True, "101") == (completed.returncode, good["accepted"], bad["code"])
     assert b"a,b" == client.hget(keys.record(good["id"]), "tags")
     other = file.rename(tmp_path / "people.txt")
@@ -198,7 +199,7 @@ def run(environment: dict[str, str], file: Path, *rows: str, words: tuple[str, .
     """Write rows to a file, and run its job; returns the plan, the answers and the summary, with the exit code."""
     file.write_text("\n".join(("to,text", *rows, "")), encoding="utf-8")
     completed = typed("bulk", *INTERNATIONAL, str(file), "--json", *words, environment=environment)
-    return [*map(json.loads, completed.stdout.splitlines()), {"code": completed.returncode}]
+    return [*printed(completed.stdout), {"code": completed.returncode}]
 
 
 def plan_of(new: int = 0, known: int = 0, changed: int = 0, gone: int = 0, refused: int = 0) -> dict[str, Any]:
@@ -268,7 +269,7 @@ def test_another_text_under_the_same_name_changes_every_row(
     words = ("bulk", *INTERNATIONAL, str(people), "--json", "--text")
     typed(*words, TEXT, environment=environment)
     completed = typed(*words, "Bye {name}: {sum}", environment=environment)
-    plan, *_ = map(json.loads, completed.stdout.splitlines())
+    plan, *_ = printed(completed.stdout)
     assert (1, plan_of(changed=2, refused=2)) == (completed.returncode, plan)
     assert 2 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
 
@@ -384,7 +385,7 @@ def test_a_row_with_an_id_of_its_own_is_known_by_it(
     def answers(text: str) -> tuple[int, list[dict[str, Any]]]:
         file.write_text(f"to,text,climsgid\n27831234567,{text},a1\n", encoding="utf-8")
         completed = typed("bulk", *INTERNATIONAL, str(file), "--json", environment=environment)
-        return completed.returncode, [*map(json.loads, completed.stdout.splitlines())]
+        return completed.returncode, printed(completed.stdout)
 
     assert 0 == answers("Hi")[0]
     code, (_, refused, _) = answers("Bye")
@@ -402,7 +403,7 @@ def test_a_canary_that_fails_stops_the_rest(
     file.write_text("to,text\n" + "".join(f"2783{n:07},Hello {n}\n" for n in range(30)), encoding="utf-8")
     words = ("bulk", *INTERNATIONAL, str(file), "--canary", "5", "--max-fail", "20%", "--canary-wait", "0", "--json")
     completed = typed(*words, environment=environment)
-    _, *answers, canary = map(json.loads, completed.stdout.splitlines())
+    _, *answers, canary = printed(completed.stdout)
     ids, canary = [one["id"] for one in answers], canary["canary"]
     assert (7, 5, 5, 5, True) == (
         completed.returncode,

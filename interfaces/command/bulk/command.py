@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from threelane.interfaces.command.bulk.job import Duplicates, Names, Reading, examined, make_job, own_fields
-from threelane.interfaces.command.bulk.planning import plan_run
+from threelane.interfaces.command.bulk.planning import nothing_sent, plan_run
 from threelane.interfaces.command.bulk.preview import print_noticed, show_first
 from threelane.interfaces.command.bulk.reading import Columns, Encoding, Format, Sheet, refuse_encoding
 from threelane.interfaces.command.bulk.refused_file import RefusedFile, RefusedReport
@@ -104,8 +104,9 @@ def bulk(
         job = job.with_settings(producer)
         # The steps: how the file is read; what the run would do; then a dry run, or the canary and the rest.
         with examined(given, job) as (job, opened):
-            show_first(producer, job, opened, as_json=as_json)
-            planned = plan_run(producer, job, opened, send_changed=send_changed, as_json=as_json)
+            with nothing_sent():
+                show_first(producer, job, opened, as_json=as_json)
+                planned = plan_run(producer, job, opened, send_changed=send_changed, as_json=as_json)
             print_noticed(job.noticed, as_json=as_json)
             is_finished = False
             if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 
 import msgspec
@@ -42,16 +43,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return rows if self.sends_changed else without_changed(rows, self.job.name, self.plan.replaced)
 
 
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Add to an outage that this run has accepted no row yet."""
+    try:
+        yield
+    except Unavailable as away:
+        problem = f"{away}. This run has accepted no row."
+        raise Unavailable(problem, retry_after=away.retry_after, owner=away.owner) from None
+
+
 def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_changed: bool, as_json: bool) -> Run:
     """Read the file once, and print what the run would do; the file is at its start again.
 
     Raises Forgotten.
     """
-    try:
-        plan, earlier = _plan(producer, job, opened)
-    except Unavailable as away:
-        problem = f"{away}. This run has accepted no row."
-        raise Unavailable(problem, retry_after=away.retry_after, owner=away.owner) from None
+    plan, earlier = _plan(producer, job, opened)
     opened.seek(0)
     if as_json:
         print_json({"plan": plan.counts if job.name else plan.counts | {"named": False}})

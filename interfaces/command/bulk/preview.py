@@ -8,6 +8,7 @@ import msgspec
 
 from threelane.interfaces.command.bulk.job import Job
 from threelane.interfaces.command.caller import err, print_json
+from threelane.interfaces.command.values import masked
 from threelane.producer.client import Producer
 from threelane.producer.files.headers import listed
 from threelane.producer.files.preview import Shown, first_messages
@@ -57,6 +58,6 @@ def _lines(one: Shown) -> list[str]:
     sender = f" from {one.sender}" if one.sender else ""
     parts = "1 part" if one.parts == 1 else f"{one.parts} parts"
     return [
-        f"row {one.row} to {one.to}{sender}, {parts} {one.encoding}:",
+        f"row {one.row} to {masked(one.to)}{sender}, {parts} {one.encoding}:",
         *(f"    {line}" for line in one.text.split("\n")),
     ]
