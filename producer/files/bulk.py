@@ -61,7 +61,7 @@ def read_csv(
     """
     how, noticed = how or How(template), noticed or Noticed()
     csv.field_size_limit(MAX_CELL)
-    name = noticed.encoding = encoding.named(how.encoding) if how.encoding else encoding.recognise(file)
+    name = noticed.encoding = encoding.chosen(file, how.encoding)
     found = dialect.recognise(_sample(file, name), how)
     noticed.separator = found.separator
     text = _text(file, name)

@@ -59,6 +59,16 @@ def recognise(file: BufferedReader) -> str:
     return UTF_8
 
 
+def chosen(file: BufferedReader, name: str) -> str:
+    """Return the encoding that is given, or else the one that is recognised; raises InvalidFile."""
+    found = named(name) if name else recognise(file)
+    start = file.read(4)
+    file.seek(0)
+    if found in ("utf-16", "utf-32") and not start.startswith(tuple(mark for mark, one in _MARKS if one == found)):
+        raise InvalidFile(f"--encoding {name}: the file has no byte order mark. Give {found}-le or {found}-be")
+    return found
+
+
 def named(name: str) -> str:
     """Return the name of an encoding for Python; raises InvalidFile for one that does not exist."""
     try:
@@ -145,6 +155,8 @@ def _plausibility(text: str) -> float:
             points -= 1 if unicodedata.category(letter) in ("Cc", "Cn", "Co", "So", "Sm") else 0
             continue
         points += 1
+        if _script(letter) == "LATIN" and before.isalpha() and not before.isascii():
+            points -= 0.7  # few languages put two accented letters together
         if before.isalpha() and _script(before) != _script(letter):
             points -= 1
         if before.islower() and letter.isupper():

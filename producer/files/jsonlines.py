@@ -47,7 +47,7 @@ def read_json_lines(file: BufferedReader, how: How | None = None, noticed: Notic
 
 def _lines(file: BufferedReader, how: How, noticed: Noticed) -> Iterator[tuple[int, bytes | None]]:
     """Yield each line as UTF-8 with its number; None for one that is too long."""
-    name = noticed.encoding = encoding.named(how.encoding) if how.encoding else _recognised(file)
+    name = noticed.encoding = _encoding(file, how.encoding)
     if name != encoding.UTF_8:
         yield from _decoded(file, name)
         return
@@ -77,10 +77,10 @@ def _decoded(file: BufferedReader, name: str) -> Iterator[tuple[int, bytes | Non
             text.detach()
 
 
-def _recognised(file: BufferedReader) -> str:
+def _encoding(file: BufferedReader, name: str) -> str:
     """Return the encoding; JSON is UTF-8, so that other octets are refused by line."""
     try:
-        return encoding.recognise(file)
+        return encoding.chosen(file, name)
     except encoding.UnknownEncoding:
         return encoding.UTF_8
 

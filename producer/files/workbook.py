@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BufferedReader
+from itertools import chain
 from typing import Any, NamedTuple
 
 from threelane.contract.fields import invalid
@@ -18,6 +21,11 @@ MOST_OCTETS = 500_000_000  # of all parts, unpacked
 MOST_PARTS = 10_000
 MOST_ROWS = 1_048_576  # of a sheet, in Excel as well
 MOST_CELLS = 20_000_000
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, KeyError, IndexError, AttributeError,
+    ValueError, TypeError, OverflowError, SyntaxError,
+)  # fmt: skip
+"""What the library raises for a damaged workbook; a SyntaxError is one of its XML."""
 _CHUNK = 1 << 20
 _TAG = re.compile(rb"<(?:\w+:)?(row|col)\b([^<>]*)>")
 _CELL = re.compile(
@@ -51,13 +59,14 @@ def rows(file: BufferedReader, how: How, noticed: Noticed) -> Iterator[RawRow]:
             "an .xlsx file needs: pip install 'threelane[files]'; or save it as CSV UTF-8, and send that"
         ) from None
     _check(file)
+    warnings.filterwarnings("ignore", module=r"openpyxl\.")  # of parts that are not read
     try:
         book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, SyntaxError) as broken:
+    except (InvalidFileException, *_BROKEN) as broken:
         raise _damaged(broken) from None
     try:
         yield from _rows(book, how, noticed)
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, EOFError) as broken:
+    except _BROKEN as broken:
         raise _damaged(broken) from None
     finally:
         book.close()
@@ -87,7 +96,7 @@ def _check(file: BufferedReader) -> None:
             for part in parts:
                 if part.filename.lower().endswith((".xml", ".rels")):
                     _check_part(archive, part)
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as broken:
+        except _BROKEN as broken:
             raise _damaged(broken) from None
     file.seek(0)
 
@@ -109,20 +118,21 @@ def _rows(book: Any, how: How, noticed: Noticed) -> Iterator[RawRow]:
     hidden = _hidden(book, sheet)
     if hidden.columns:
         noticed.remarks.append(f"hidden columns are read as the others: {_letters(hidden.columns)}")
-    cells = sum(map(len, (row for _, row in first)))
-    for number, values in _chained(first, found):
-        if number > MOST_ROWS or cells > MOST_CELLS:
-            raise InvalidFile(f"more than {MOST_ROWS:,} rows or {MOST_CELLS:,} cells in the sheet: send it in parts")
-        cells += len(values)
+    for number, values in chain([first], found):
         yield _row(number, values, hidden)
 
 
-def _chained(first: list[tuple[int, Any]], rest: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    yield from first
-    yield from rest
+def _numbered(sheet: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the rows with their numbers; raises InvalidFile where a sheet is larger than is read."""
+    cells = 0
+    for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
+        cells += len(values)
+        if number > MOST_ROWS or cells > MOST_CELLS:
+            raise InvalidFile(f"more than {MOST_ROWS:,} rows or {MOST_CELLS:,} cells in the sheet: send it in parts")
+        yield number, values
 
 
-def _sheet(book: Any, how: How, noticed: Noticed) -> tuple[Any, list[tuple[int, Any]], Iterator[tuple[int, Any]]]:
+def _sheet(book: Any, how: How, noticed: Noticed) -> tuple[Any, tuple[int, Any], Iterator[tuple[int, Any]]]:
     """Return the sheet to read, its first row with content, and its further rows."""
     names = [sheet.title for sheet in book.worksheets]
     if how.sheet:
@@ -134,10 +144,10 @@ def _sheet(book: Any, how: How, noticed: Noticed) -> tuple[Any, list[tuple[int, 
     with_content = []
     for sheet in chosen:
         sheet.reset_dimensions()  # programs write wrong ones
-        found = enumerate(sheet.iter_rows(values_only=True), 1)
+        found = _numbered(sheet)
         first = next(((number, values) for number, values in found if any(map(_has_content, values))), None)
         if first:
-            with_content.append((sheet, [first], found))
+            with_content.append((sheet, first, found))
     if not with_content:
         raise InvalidFile("the workbook has no visible sheet with content: its first row must name the columns")
     if not how.sheet and len(with_content) > 1:

@@ -28,6 +28,7 @@ from threelane.interfaces.command import opt_out_list
 from threelane.producer import nudge_redis, task_message
 from threelane.producer.files import bulk
 from threelane.producer.files.numbers import NumberRules
+from threelane.producer.files.row import How, Noticed
 from threelane.store import events, keys, readable, registry, status
 from threelane.worker.fetch import nudge
 from threelane.worker.gateway.wire import HttpReply
@@ -160,7 +161,7 @@ def stored_records(octets: bytes) -> None:
 
 
 def _bulk(file: io.BytesIO) -> None:
-    for row in bulk.read_csv(file):  # type: ignore[arg-type]
+    for row in bulk.read_file(file, How(), None, Noticed()):  # type: ignore[arg-type]
         _sentence(row.content if isinstance(row.content, Refusal) else message.parse(row.content, NOW))
 
 

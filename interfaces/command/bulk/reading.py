@@ -57,12 +57,12 @@ def columns_of(pairs: Sequence[str], template: Template | None) -> Mapping[str, 
 def confirmed(file: Path, opened: BufferedReader, how: How) -> How:
     """Return how the file is read, with the encoding that somebody at the terminal chose; raises UnknownEncoding."""
     if how.encoding:
-        encodings.named(how.encoding)  # raises InvalidFile
+        encodings.chosen(opened, how.encoding)  # raises InvalidFile
         return how
     if kinds.recognise(opened) is not Kind.CSV:
         return how
     try:
-        encodings.recognise(opened)
+        encodings.chosen(opened, "")
     except UnknownEncoding as unknown:
         if not unknown.readings or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise
@@ -71,7 +71,7 @@ def confirmed(file: Path, opened: BufferedReader, how: How) -> How:
         chosen = typer.prompt("encoding, or nothing to stop", default="", show_default=False, err=True).strip()
         if not chosen:
             raise
-        encodings.named(chosen)
+        encodings.chosen(opened, chosen)
         return how._replace(encoding=chosen)
     finally:
         opened.seek(0)

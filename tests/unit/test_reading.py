@@ -1,0 +1,247 @@
+"""What is recognised in a file, and what is never guessed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import random
+import time
+from io import BufferedReader, BytesIO
+from pathlib import Path
+
+import pytest
+
+from tests.workbooks import HEADER, number, row, sheet, text, workbook
+from threelane.contract.errors import Refused
+from threelane.contract.fields import BY_SPELLING, invalid
+from threelane.contract.refusal import Code, Refusal
+from threelane.producer.files import bulk, dialect, encoding, headers, refused
+from threelane.producer.files import workbook as workbooks
+from threelane.producer.files.duplicates import without_duplicates
+from threelane.producer.files.encoding import UnknownEncoding
+from threelane.producer.files.preview import first_messages
+from threelane.producer.files.row import FileRow, How, InvalidFile, Noticed
+
+NOW = int(time.time() * 1000)
+A, B = "27831230001", "27831230002"
+
+
+def opened(content: bytes | str) -> BufferedReader:
+    return BufferedReader(BytesIO(content.encode() if isinstance(content, str) else content))  # type: ignore[arg-type]
+
+
+def read(content: bytes | str, how: How | None = None, noticed: Noticed | None = None) -> list[FileRow]:
+    return list(bulk.read_file(opened(content), how or How(), None, noticed or Noticed()))
+
+
+# encodings
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("windows-1252", "Grüße aus München, ça va, mañana a las 9"),
+        ("windows-1251", "Привет Анна, ждём вас завтра"),
+        ("koi8-r", "Привет Анна, ждём вас завтра"),
+        ("cp866", "Привет Анна, ждём вас завтра"),
+        ("windows-1253", "Καλημέρα Άννα, αύριο στις εννέα"),
+        ("gb18030", "你好，我们明天见面"),
+        ("shift_jis", "こんにちは、明日お会いしましょう"),
+    ],
+)
+def test_the_right_encoding_is_among_those_shown_to_a_person(name: str, words: str) -> None:
+    """The person who knows the language sees which one reads right."""
+    with pytest.raises(UnknownEncoding) as unknown:
+        encoding.recognise(opened(f"to,text\n{A},{words}\n".encode(name)))
+
+    assert [f"{A},{words}"] in unknown.value.readings.values()
+
+
+def test_a_long_line_shows_its_first_other_letters() -> None:
+    """A file without line ends is not printed."""
+    with pytest.raises(UnknownEncoding) as unknown:
+        encoding.recognise(opened(b"a" * 100_000 + "Grüße".encode("cp1252") + b"a" * 100_000))
+
+    assert all(len(line) <= 400 for lines in unknown.value.readings.values() for line in lines)
+    assert "Grüße" in unknown.value.readings["windows-1252"][0]
+
+
+def test_random_octets_are_refused_in_a_sentence_or_read() -> None:
+    """Nothing else may happen, whatever the file is."""
+    for seed in range(300):
+        chance = random.Random(seed)
+        content = chance.choice([b"", b"to,text\n", b"PK\x03\x04", b"\xff\xfe"]) + chance.randbytes(400)
+        with contextlib.suppress(InvalidFile):
+            read(content)
+
+
+# headers
+@pytest.mark.parametrize("field", headers.SYNONYMS)
+def test_each_synonym_is_a_name_of_one_field(field: str) -> None:
+    """Two fields with the same name would leave a file to chance."""
+    for synonym in headers.SYNONYMS[field]:
+        assert field == headers.field_of(synonym), synonym
+        others = {one for one, names in headers.SYNONYMS.items() if synonym in names} - {field}
+        assert set() == others
+
+
+def test_the_names_of_the_documentation_count_in_any_case() -> None:
+    """But for words that address books use for other things."""
+    for spelling, field in BY_SPELLING.items():
+        if spelling not in headers.EXACT_ONLY:
+            assert field.name == BY_SPELLING[headers.field_of(spelling.upper())].name
+    assert "" == headers.field_of("Type")
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "sentence"),
+    [
+        ("to,phone,text", {}, "--column to=phone"),
+        ("Phone,Home phone,text", {}, "two columns of numbers, Phone and Home phone"),
+        ("Phone,Phone type,text", {}, ""),
+        ("to,Home phone,text", {}, ""),
+        ("Mobile,Mobile 2,text", {"to": "mobile"}, ""),
+        ("Home phone,text", {}, '--column to="Home phone"'),
+        ("to,text,Message", {"text": "Message"}, ""),
+        ("to,text", {"to": "Number"}, "no such column; the file has to, text"),
+        ("to,text,to", {"to": "to"}, "2 columns have this name"),
+        ("to,text,lane", {"lane": ""}, ""),
+    ],
+)
+def test_a_column_is_chosen_by_a_person_where_two_could_be_meant(
+    header: str, columns: dict[str, str], sentence: str
+) -> None:
+    """A message to the number of another person cannot be taken back."""
+    names = header.split(",")
+    if not sentence:
+        taken = headers.assign(names, How(columns=columns))
+        assert {"to", "text"} == {name for _, name in taken.read}
+        return
+    with pytest.raises(InvalidFile) as refusal:
+        headers.assign(names, How(columns=columns))
+    assert sentence in str(refusal.value)
+
+
+def test_what_is_not_read_is_noticed() -> None:
+    """Ignored columns, blank rows and the separator are printed before anything is sent."""
+    noticed = Noticed()
+    read(f"Phone;Message;Notes;lnae\n{A};Hi;vip;1\n;;;\n", noticed=noticed)
+
+    assert (("Notes", "lnae"), 1, ";") == (noticed.ignored, noticed.blank_rows, noticed.separator)
+    assert {"to": "Phone", "text": "Message"} == noticed.read
+
+
+# lines
+def test_a_line_that_is_never_ended_is_one_bad_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not held in memory, and no part of it is sent."""
+    monkeypatch.setattr(dialect, "MOST_LINE", 1_000)
+    first, second, third = read(f"to,text\n{A},Hello\n{A},{'x,' * 1_000}\n{B},Hi\n")
+
+    assert isinstance(second.content, Refusal)
+    assert "a line of more than 1,000 characters" in second.content.problem
+    assert ("Hello", "Hi") == (first.content["text"], third.content["text"])  # type: ignore[index]
+
+
+# workbooks
+def test_a_workbook_that_unpacks_to_more_than_is_read_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand octets can be made to unpack to gigabytes."""
+    monkeypatch.setattr(workbooks, "MOST_OCTETS", 100_000)
+    bomb = workbook(HEADER + row(2, text("A2", "0" * 1_000_000)))
+
+    with pytest.raises(InvalidFile, match="unpacked, and at most 100,000"):
+        read(bomb)
+    assert len(bomb) < 10_000
+
+
+def test_a_cell_far_below_takes_no_memory_and_one_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spreadsheets write such cells by accident."""
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 1_000)
+    rows = HEADER + row(2, number("A2", A), text("B2", "Hi"))
+
+    assert 2 == len(read(workbook(rows + row(900, number("A900", B), text("B900", "Hi")))))
+    with pytest.raises(InvalidFile, match="more than 1,000 rows"):
+        read(workbook(rows + row(1_001, number("A1001", B), text("B1001", "Hi"))))
+
+
+def test_hidden_columns_and_other_sheets_are_noticed() -> None:
+    """They are read, or not, without anybody seeing it otherwise."""
+    noticed = Noticed()
+    rows = HEADER + row(2, number("A2", A), text("B2", "Hi"))
+    columns = '<cols><col min="2" max="2" hidden="1"/></cols>'
+    book = workbook(rows, rows, names=("One", "Two"), **{"xl/worksheets/sheet1.xml": sheet(rows, columns)})
+    read(book, noticed=noticed)
+
+    assert "One" == noticed.sheet
+    assert ["hidden columns are read as the others: B"] == [one for one in noticed.remarks if "hidden" in one]
+    assert ["only the first sheet is read, not"] == [one[:33] for one in noticed.remarks if "sheet is" in one]
+
+
+# duplicates, preview
+def test_former_spellings_of_a_number_are_the_same_recipient() -> None:
+    """Since May 2020 a person in Gabon has another spelling of the same number."""
+    rows = [FileRow(n, n, {"to": to}) for n, to in enumerate(("+24177123456", "+24107123456", "+24166123456"), 1)]
+    found = [row.content for row in without_duplicates(rows)]
+
+    assert [False, True, False] == [isinstance(one, Refusal) for one in found]
+    assert "as in row 1" in found[1].problem  # type: ignore[union-attr]
+
+
+def test_a_refused_row_is_no_earlier_row_of_its_recipient() -> None:
+    """Otherwise the person would get nothing."""
+    bad = FileRow(1, 2, invalid("text", "junk", "correct it"))
+
+    assert {"to": f"+{A}"} == list(without_duplicates([bad, FileRow(2, 3, {"to": f"+{A}"})]))[1].content
+
+
+def test_the_first_messages_are_shown_as_handsets_show_them() -> None:
+    """With the number to which each one goes; a row that is refused is left out."""
+    rows = [FileRow(1, 2, invalid("to", "no", "no")), FileRow(2, 3, {"to": f"+{A}", "text": "Hi", "from": "ACME"})]
+    (shown,) = first_messages(rows, NOW)
+
+    assert (2, f"+{A}", "ACME", "Hi", 1) == shown[:5]
+
+
+# the report of refused rows
+CELLS = [
+    "=1+1",
+    "+27831230001",
+    "-5",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "'=x",
+    "'",
+    "''=x",
+    "plain",
+    "a,b",
+    'say "x"',
+    "＝1",
+    "",
+]
+
+
+def test_the_report_of_refused_rows_gives_each_cell_back_as_it_was(tmp_path: Path) -> None:
+    """No spreadsheet runs a cell as a formula, and the corrected file says what the first one said."""
+    report = tmp_path / "refused.csv"
+    header = ("to", "text", "notes")
+    answer = Refused(code=Code.INVALID, field="text", problem="=problem", remedy="-remedy")
+    refused.write(
+        report, [(FileRow(1, n, {}, header=header, cells=(A, cell, cell)), answer) for n, cell in enumerate(CELLS)]
+    )
+    with report.open(encoding="utf-8-sig", newline="") as given:
+        written = list(csv.reader(given))
+
+    assert ["to", "text", "notes", *headers.REPORT] == written[0]
+    assert [] == [cell for line in written for cell in line if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "＝")]
+    rows = read(report.read_bytes())
+    assert CELLS == [row.content["text"] for row in rows]  # type: ignore[index]
+    assert CELLS == [row.cells[2] for row in rows]
+
+
+def test_a_report_of_a_report_has_its_columns_once(tmp_path: Path) -> None:
+    """A file is corrected in several rounds."""
+    report = tmp_path / "refused.csv"
+    answer = Refused(code=Code.INVALID, field="text", problem="p", remedy="r")
+    refused.write(
+        report, [(FileRow(1, 2, {}, header=("to", "text", *headers.REPORT), cells=(A, "x", *"1234")), answer)]
+    )
+
+    assert ["to,text,line,code,problem,remedy", f"{A},x,2,101,text: p,r"] == report.read_text("utf-8-sig").splitlines()
