@@ -13,6 +13,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 
+from threelane.contract.duration import DAY_SECONDS, HOUR_SECONDS
 from threelane.contract.schedule import DAY
 from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
@@ -20,7 +21,7 @@ from threelane.interfaces.command.numbers import named_reading
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS, SecretFile, secret_file
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import shown_at
+from threelane.interfaces.command.values import duration_in, shown_at
 from threelane.runtime.exits import Exit
 from threelane.store import access, last_used, overlap
 from threelane.store.api_key import ApiKey
@@ -39,7 +40,10 @@ def make(
     lane: Annotated[list[int] | None, typer.Option(help="A lane it may use; repeatable.")] = None,
     sender: Annotated[list[str] | None, typer.Option(help="A sender ID it may use; repeatable.")] = None,
     rate: Annotated[float, typer.Option(min=0, help="Messages and other requests per second.")] = 0,
-    days: Annotated[float, typer.Option(min=0, max=36_500, help="Days until it expires.")] = 0,
+    days: Annotated[
+        float,
+        typer.Option(metavar="DURATION", parser=duration_in(DAY_SECONDS, most=36_500), help="Days until it expires."),
+    ] = 0,
     unlimited: Annotated[
         bool,
         typer.Option("--any", help="No limit where none is given: all lanes, any sender, no rate, no expiry."),
@@ -113,7 +117,10 @@ def rotate(
     overlap_hours: Annotated[
         float,
         typer.Option(
-            "--overlap", min=0, max=MOST_HOURS, help="Hours for which the secret in use stays valid; 0: it ends now."
+            "--overlap",
+            metavar="DURATION",
+            parser=duration_in(HOUR_SECONDS, most=MOST_HOURS),
+            help="How long the secret in use stays valid, as in 2h; a number alone is in hours; 0: it ends now.",
         ),
     ],
     key_file: SecretFile = None,

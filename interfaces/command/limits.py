@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from threelane.contract import prices
+from threelane.contract import duration, prices
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.query import now_of, with_redis
@@ -114,7 +114,11 @@ def set_limit(
         if number == OFF:
             limit = Limit(0, off=True)
         else:
-            limit = Limit(_number(number), over or (ALARM if name.kind == NEIGHBOURS else REFUSE), lanes)
+            limit = Limit(
+                _seconds(number) if name.kind == TEXT else _number(number),
+                over or (ALARM if name.kind == NEIGHBOURS else REFUSE),
+                lanes,
+            )
         limits.check(name, limit)
     except limits.InvalidLimit as wrong:
         wrong_usage(str(wrong))
@@ -182,6 +186,14 @@ def _number(raw: str) -> int:
     if not raw.isascii() or not raw.isdigit() or len(raw) > 12:
         raise limits.InvalidLimit(f"number: {raw!r} is not a whole number, as in 10; or write off")
     return int(raw)
+
+
+def _seconds(raw: str) -> int:
+    """Return the whole seconds of a duration, such as 30 or 10m; raises InvalidLimit."""
+    try:
+        return int(duration.parse(raw))
+    except ValueError as wrong:
+        raise limits.InvalidLimit(f"number: {wrong}; or off") from None
 
 
 def _all(found: dict[str, Limit], used: Iterable[Use]) -> list[ShownLimit]:

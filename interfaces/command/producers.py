@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from threelane.contract.countries import join
+from threelane.contract.duration import HOUR_SECONDS
 from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command import keys as cli_keys
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
@@ -16,7 +17,7 @@ from threelane.interfaces.command.numbers import named_reading
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import shown_at
+from threelane.interfaces.command.values import duration_in, shown_at
 from threelane.runtime.settings import load_or_exit
 from threelane.store import access, registry
 from threelane.worker.process.settings import WebhookSettings
@@ -64,7 +65,9 @@ def set_producer(
     overlap: Annotated[
         float,
         typer.Option(
-            min=0, max=MOST_HOURS, help="With --new-secret: hours for which the earlier secret signs as well."
+            metavar="DURATION",
+            parser=duration_in(HOUR_SECONDS, most=MOST_HOURS),
+            help="With --new-secret: how long the earlier secret signs as well, as in 2h or 1 day.",
         ),
     ] = 0,
     as_json: Json = False,

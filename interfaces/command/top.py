@@ -17,7 +17,7 @@ from rich.text import Text
 from threelane.interfaces.command.caller import Json, out, print_json
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import shown_at
+from threelane.interfaces.command.values import duration_in, shown_at
 from threelane.operations.age import words
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, per_second, read
@@ -34,7 +34,10 @@ _STYLE = {"": "", GOOD: "green", WARN: "yellow", BAD: "bold red"}
 def top(
     once: Annotated[bool, typer.Option("--once", help="Print it once and exit.")] = False,
     as_json: Json = False,
-    every: Annotated[float, typer.Option(min=0.2, help="Seconds between refreshes.")] = EVERY_SECONDS,
+    every: Annotated[
+        float,
+        typer.Option(metavar="DURATION", parser=duration_in(1, least=0.2), help="Time between refreshes, as in 5s."),
+    ] = EVERY_SECONDS,
 ) -> None:
     """Show lanes, holds, credits, workers and problems on one screen, until Ctrl-C."""
     first = with_redis(look)
@@ -86,7 +89,7 @@ def _standing(now: Screen) -> RenderableType:
     return Group(when, table)
 
 
-def _lanes(now: Screen, before: Screen | None) -> Table:
+def _lanes(now: Screen, before: Screen | None) -> RenderableType:
     table = Table("lane", "waiting", "oldest", "in /s", "out /s", "delivered /s", "waiting for")
     for column in table.columns[1:-1]:
         column.justify = "right"
@@ -102,8 +105,8 @@ def _lanes(now: Screen, before: Screen | None) -> Table:
         table.add_row(
             str(lane), f"{one.waiting:,}", f"[{colour}]{one.oldest_seconds:,.1f} s[/]", *rates, words(one.causes)
         )
-    table.add_row("also", ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in now.indexes.items() if n))
-    return table
+    also = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in now.indexes.items() if n)
+    return Group(table, Text(f"also     {also}")) if also else table
 
 
 def _money(now: Screen) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
@@ -48,22 +49,29 @@ def masked(number: str) -> str:
     return phone.mask(number)
 
 
-def seconds_in(unit_seconds: int, least: float = 0, most: float = duration.MOST_SECONDS) -> Callable[[str], float]:
-    """Return the parser of an option that takes a duration; a number alone is in its unit.  The result is seconds."""
+def duration_in(unit_seconds: int, least: float = 0, most: float = math.inf) -> Callable[[str], float]:
+    """Return the parser of an option that takes a duration, such as 90s or 2h; its value is in the option's unit.
+
+    A number alone is in that unit, too, as are ``least`` and ``most``.
+    """
 
     def parse(raw: str | float) -> float:
         if isinstance(raw, int | float):  # the default
             return raw
         try:
-            seconds = duration.parse(raw, unit_seconds)
+            value = duration.parse(raw, unit_seconds) / unit_seconds
         except ValueError as wrong:
             raise typer.BadParameter(str(wrong)) from None
-        if not least <= seconds <= most:
-            limit = f"at least {duration.written(least)}" if seconds < least else f"at most {duration.written(most)}"
+        if not least <= value <= most:
+            limit = f"at least {_of(least, unit_seconds)}" if value < least else f"at most {_of(most, unit_seconds)}"
             raise typer.BadParameter(f"{raw!r} is out of range; give {limit}")
-        return seconds
+        return value
 
     return parse
+
+
+def _of(value: float, unit_seconds: int) -> str:
+    return duration.written(value * unit_seconds)
 
 
 def _shown(at: int, precision: str) -> str:

@@ -110,7 +110,7 @@ def test_anything_else_is_refused_with_the_right_form(written: str) -> None:
     with pytest.raises(ValueError, match=r"write 90s, 30m, 1h30m or 2 days|give 0 or more"):
         duration.parse(written)
     with pytest.raises(typer.BadParameter):
-        values.seconds_in(1)(written)
+        values.duration_in(1)(written)
 
 
 @given(st.integers(0, 10 * DAY_SECONDS))
@@ -123,4 +123,5 @@ def test_a_written_duration_is_read_again(seconds: int) -> None:
 def test_a_duration_out_of_range_is_refused_with_the_range() -> None:
     """In the words of the options."""
     with pytest.raises(typer.BadParameter, match="give at most 7 d"):
-        values.seconds_in(1, most=7 * DAY_SECONDS)("8 days")
+        values.duration_in(HOUR_SECONDS, most=168)("8 days")
+    assert 24 == values.duration_in(HOUR_SECONDS, most=168)("1 day")

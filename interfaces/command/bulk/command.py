@@ -35,6 +35,7 @@ from threelane.interfaces.command.file_numbers import (
     number_rules,
     refuse_bare_numbers,
 )
+from threelane.interfaces.command.values import duration_in
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
 from threelane.producer.files.bulk import COUNTRY
@@ -78,7 +79,10 @@ def bulk(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print parts, cost and refusals; send nothing.")] = False,
     canary: Annotated[int, typer.Option(min=0, help="Send this many messages first, and wait for their results.")] = 0,
     max_fail: Annotated[str, typer.Option(help="Continue only if at most this share of the canary failed.")] = "5%",
-    canary_wait: Annotated[float, typer.Option(min=0, help="Wait at most this many seconds for the canary.")] = 300,
+    canary_wait: Annotated[
+        float,
+        typer.Option(metavar="DURATION", parser=duration_in(1), help="Wait for the canary at most so long, as in 5m."),
+    ] = 300,
     send_changed: Annotated[
         bool, typer.Option("--send-changed", help="Also send rows that changed since an earlier run of the job.")
     ] = False,
