@@ -32,6 +32,7 @@ from threelane.store.scripts import script
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
+SLICE = 1_000  # records in a call of a search for ids
 MOST_ROUNDS = 10  # of a search for messages to cancel, while workers move them
 _MOVING = (Status.SENDING, Status.IN_DOUBT, Status.SCHEDULED, Status.QUEUED)
 SHOWN = (
@@ -233,6 +234,27 @@ def term(
         yield from hits
         if hits:
             return
+
+
+def beginnings(client: redis.Redis, starts: Sequence[str]) -> dict[str, set[str]]:
+    """Return the message ids that begin with each of these, two at most: the second shows that a start is ambiguous.
+
+    One pass over all records for all starts, in slices that hold Redis for less than a millisecond each.
+    """
+    found: dict[str, set[str]] = {start: set() for start in starts}
+    if not found:
+        return found
+    alike = zip(*starts, strict=False)  # the letters at each place, as far as the shortest start goes
+    pattern = "".join(f"[{''.join(sorted(set(letters)))}]" for letters in alike)
+    skipped = len(keys.record(""))
+    for name in client.scan_iter(match=keys.record(f"{pattern}*"), count=SLICE):
+        one = rows.text(name)[skipped:]
+        for start, ids in found.items():
+            if len(ids) < 2 and one.startswith(start):
+                ids.add(one)
+        if all(len(ids) == 2 for ids in found.values()):
+            break
+    return found
 
 
 def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 from rich.markup import escape
 
+from threelane.contract import duration
+from threelane.contract.duration import MINUTE_SECONDS
 from threelane.contract.errors import Refused
+from threelane.contract.fields import BY_SPELLING
 from threelane.interfaces.command.terminal import Table, Terminal
+from threelane.interfaces.command.values import age, credits, duration_in, masked, shown_at
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.outage import Unavailable
@@ -20,7 +25,10 @@ from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load_or_exit
 from threelane.runtime.visible import visible_json
+from threelane.store.status import MessageStatus
 
+DURATION_FIELDS = {"delay": 1, "retry_every": 1, "stop_retrying_after": 1, "validity_period": MINUTE_SECONDS}
+"""The fields of a message that are lengths of time, each with its unit in seconds."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Lane = Annotated[int | None, typer.Option(help="1 (highest), 2 or 3.")]
 out, err = Terminal(), Terminal(stderr=True)
@@ -63,7 +71,18 @@ def send(
         str | None, typer.Option(help="Your own id; repeating the call with it does not send twice.")
     ] = None,
     deliver_at: Annotated[str | None, typer.Option(help="Delivery time, such as 2031-06-30T14:00:00Z.")] = None,
-    delay: Annotated[str | None, typer.Option(help="Delay in seconds, instead of a time.")] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option(metavar="DURATION", parser=duration_in(1), help="Delay instead of a time, as in 90s or 1h30m."),
+    ] = None,
+    validity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DURATION",
+            parser=duration_in(MINUTE_SECONDS),
+            help="It is not sent later than this, as in 10m or 2h; a number alone is in minutes.",
+        ),
+    ] = None,
     field: Annotated[list[str] | None, typer.Option(help="Any other field, as name=value; repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -77,6 +96,7 @@ def send(
         "clientMessageId": client_message_id,
         "scheduledDeliveryTime": deliver_at,
         "delay": delay,
+        "validityPeriod": validity if validity is None or validity % 1 else int(validity),
     }
     fields |= named_values(field)
     with open_producer() as producer:
@@ -87,7 +107,8 @@ def send(
     if as_json:
         print_json(answer_json(answer))
     elif isinstance(answer, Accepted):
-        out.print(f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}")
+        line = f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}"
+        out.print(line, soft_wrap=True)
         if answer.characters_cut:
             print_line(f"cut: {answer.characters_cut} characters, {answer.text_cut!r}")
         if answer.why_parts:
@@ -102,9 +123,12 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the status of a message."""
+    from threelane.interfaces.command.ids import whole_id
+
+    message_id = whole_id(message_id)
     with open_producer() as producer:
         try:
-            found = producer.status(message_id)
+            found, now = producer.status(message_id), producer.now()
         except Unavailable as away:
             give_up(away, as_json)
     if found is None:
@@ -112,16 +136,60 @@ def status(
     if as_json:
         print_json(found)
         return
+    out.print(_described(found, now))
+
+
+def _described(found: MessageStatus, now: int) -> Table:
+    """Return the status of a message with its values as people read them."""
     table = Table(show_header=False, box=None)
     for name, value in msgspec.structs.asdict(found).items():
         if value not in ("", 0, ()):
-            table.add_row(name.replace("_", " "), escape(str(value)))
-    out.print(table)
+            shown = _DESCRIBED[name](value, now) if name in _DESCRIBED else str(value)
+            table.add_row(_NAMES.get(name, name.replace("_", " ")), escape(shown))
+    return table
+
+
+def _when(at: int, now: int) -> str:
+    return f"{shown_at(at)} ({age(at, now)})"
+
+
+def _report(line: str, now: int) -> str:
+    at, _, status = line.partition(" ")
+    return f"{_when(int(at), now)} {status}" if at.isdigit() else line
+
+
+_NAMES = {
+    "accepted_at": "accepted",
+    "expires_at": "valid until",
+    "due_at": "due",
+    "sent_at": "sent",
+    "ended_at": "ended",
+    "erased_at": "erased",
+    "charge_millionths": "charge",
+}
+_DESCRIBED: dict[str, Callable[[Any, int], str]] = {
+    "to": lambda to, _: masked(to),
+    **dict.fromkeys(("accepted_at", "expires_at", "due_at", "sent_at", "ended_at", "erased_at"), _when),
+    "waits": lambda waits, _: ", ".join(map(duration.written, waits)),
+    "charge_millionths": lambda charge, _: f"{credits(charge)} credits",
+    "reports": lambda reports, now: "\n".join(_report(one, now) for one in reports),
+}
 
 
 def named_values(pairs: list[str] | None) -> dict[str, str]:
-    """Return the pairs of ``--field name=value``."""
-    return {name: value for name, _, value in (pair.partition("=") for pair in pairs or [])}
+    """Return the pairs of ``--field name=value``; a duration, such as delay=1h, in the unit of its field."""
+    return {name: _in_its_unit(name, value) for name, _, value in (pair.partition("=") for pair in pairs or [])}
+
+
+def _in_its_unit(name: str, value: str) -> str:
+    field = BY_SPELLING.get(name)
+    unit = DURATION_FIELDS.get(field.name) if field else None
+    if unit is None:
+        return value
+    try:
+        return f"{duration.parse(value, unit) / unit:.15g}"
+    except ValueError:
+        return value  # the field's own refusal explains it
 
 
 def open_producer() -> Producer:
@@ -160,8 +228,14 @@ def not_found(problem: str) -> NoReturn:
     raise typer.Exit(Exit.NOT_FOUND)
 
 
+def no_match(problem: str) -> NoReturn:
+    """End the command: its filter matched nothing, so that nothing was changed."""
+    err.print(problem, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(Exit.NO_MATCH)
+
+
 def wrong_usage(problem: str) -> NoReturn:
-    err.print(problem, markup=False, highlight=False)
+    err.print(problem, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(Exit.USAGE)
 
 

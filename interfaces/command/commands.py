@@ -19,6 +19,7 @@ from threelane.runtime.visible import visible_lines
 from threelane.store.replies import reply_of
 
 UTC = "--utc"  # of every command
+NEGATIVE = "no number here may be negative: give 0 or more. Before a text that begins with - and a digit, write --."
 
 
 class Commands(TyperGroup):
@@ -50,6 +51,8 @@ class Commands(TyperGroup):
             print(visible_lines(explain(failed)), file=sys.stderr)
             raise typer.Exit(Exit.UNAVAILABLE) from None
         except Exception as fault:
+            if type(fault).__name__ == "NoSuchOption" and fault.option_name[1:2].isdigit():  # type: ignore[attr-defined]
+                raise typer.BadParameter(NEGATIVE, ctx=fault.ctx) from None  # type: ignore[attr-defined]
             if reply := reply_of(fault):  # too many open files
                 print(reply.sentence, file=sys.stderr)
                 raise typer.Exit(Exit.UNAVAILABLE) from None

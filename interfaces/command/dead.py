@@ -12,9 +12,10 @@ from rich.progress import Progress
 
 from threelane.contract import schedule
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import Json, err, print_json, print_line, wrong_usage
+from threelane.interfaces.command.caller import Json, err, no_match, print_json, print_line, wrong_usage
 from threelane.interfaces.command.country_table import print_countries
 from threelane.interfaces.command.find import Most, print_found, print_story
+from threelane.interfaces.command.ids import whole_id, whole_ids
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.values import credits
 from threelane.producer.files.countries import Countries
@@ -71,6 +72,7 @@ def show_damage(message_id: Annotated[str, typer.Argument(help="The message id."
     """Show what a damaged record held, with escapes; it may contain the number and the text."""
     from threelane.operations.explain import damaged
 
+    message_id = whole_id(message_id)
     held = with_redis(lambda client: damaged(client, message_id))
     if as_json:
         print_json({"id": message_id, "damage": held.splitlines()})
@@ -105,17 +107,15 @@ def put_back(
         Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
     )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
-    by_filter = bool(wanted or first or last is not None or everything)
-    if by_filter == bool(ids):
+    is_filter = bool(wanted or first or last is not None or everything)
+    if is_filter == bool(ids):
         wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.OF_DEAD)}, --after, --before, --all")
     if ids:
         if dry_run or a_second:
             wrong_usage("--dry-run and --a-second need a filter, not ids")
         _by_ids(ids, as_json=as_json)
-    elif dry_run:
-        _rehearse(wanted, first, last, as_json=as_json)
     else:
-        _by_filter(wanted, first, last, a_second, as_json=as_json)
+        _all(wanted, first, last, a_second, dry_run=dry_run, as_json=as_json)
 
 
 def redrive_code(
@@ -125,19 +125,28 @@ def redrive_code(
     as_json: Json = False,
 ) -> None:
     """Redrive the dead letters with a code; shorthand for dead redrive --code."""
+    _all(Filter(code=code), 0, None, a_second, dry_run=dry_run, as_json=as_json)
+
+
+def _all(wanted: Filter, first: int, last: int | None, a_second: float, *, dry_run: bool, as_json: bool) -> None:
+    """Redrive what matches, or count it; ends the command if nothing does."""
     if dry_run:
-        _rehearse(Filter(code=code), 0, None, as_json=as_json)
+        matched = _rehearse(wanted, first, last, as_json=as_json)
     else:
-        _by_filter(Filter(code=code), 0, None, a_second, as_json=as_json)
+        matched = by_filter(wanted, first, last, a_second, as_json=as_json)
+    if not matched:
+        no_match("no dead letter matches")
 
 
-def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) -> None:
+def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) -> int:
+    """Print what a redrive would do, and return the number of dead letters that match."""
     from threelane.worker.dead.redrive import plan
 
     found = with_redis(lambda client: plan(client, wanted, now_of(client), first, last))
+    matched = found.messages + found.expired + found.erased
     if as_json:
         print_json(msgspec.structs.asdict(found) | {"dry_run": True})
-        return
+        return matched
     print_countries(Countries(found.by_country))
     codes = ", ".join(f"{code} ({number:,})" for code, number in found.by_code.items())
     print_line(
@@ -145,16 +154,18 @@ def _rehearse(wanted: Filter, first: int, last: int | None, *, as_json: bool) ->
         f"credits){': ' if codes else ''}{codes}; {found.expired:,} are past their validity{_gone(found.erased)}; "
         "nothing was changed"
     )
+    return matched
 
 
-def _by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *, as_json: bool) -> None:
+def by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *, as_json: bool) -> int:
+    """Redrive the dead letters that match, and return their number, with those that stay dead."""
     from threelane.worker.dead.redrive import redrive_paced
 
     nudger = Nudger(load_or_exit(Settings))
     counts: Counter[str] = Counter(redriven=0, expired=0, over_budget=0)
 
     def run(client: redis.Redis) -> None:
-        with Progress(console=err, disable=as_json, transient=True) as progress:
+        with Progress(console=err, disable=as_json or not err.is_terminal, transient=True) as progress:
             bar = progress.add_task("redriven", total=None)
             lots = redrive_paced(
                 client, nudger, wanted, lambda: now_of(client), after=first, before=last, a_second=a_second
@@ -169,10 +180,11 @@ def _by_filter(wanted: Filter, first: int, last: int | None, a_second: float, *,
         nudger.close()
     if as_json:
         print_json(counts)
-        return
+        return counts.total()
     over = f", {counts['over_budget']} over their budget" if counts["over_budget"] else ""
     stay = f"{counts['expired']} past their validity{over}{_gone(counts['erased'])}"
     print_line(f"{counts['redriven']} redriven, {stay}, which stay dead")
+    return counts.total()
 
 
 def _gone(erased: int) -> str:
@@ -184,7 +196,8 @@ def _by_ids(ids: list[str], *, as_json: bool) -> None:
 
     nudger = Nudger(load_or_exit(Settings))
     try:
-        answers = with_redis(lambda client: redrive_ids(client, nudger, ids, now_of(client)))
+        whole = whole_ids(ids)
+        answers = with_redis(lambda client: redrive_ids(client, nudger, whole, now_of(client)))
     finally:
         nudger.close()
     if as_json:

@@ -11,6 +11,7 @@ from rich.table import Column
 
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.ids import LEAST, beginnings, shortened, whole_id
 from threelane.interfaces.command.numbers import reading
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
@@ -66,6 +67,9 @@ def search(
 ) -> None:
     """Find messages by id, recipient, client message id, batch or tag, tried in this order."""
     found = with_redis(lambda client: list(find.term(client, term, most, reading())))
+    if not found and len(term) >= LEAST and (start := shortened(term)):
+        ids = sorted(beginnings([start])[start])
+        found = with_redis(lambda client: [one for some in find.matching(client, ids, Filter()) for one in some])
     if not found:
         not_found(f"{term}: no remembered message has it as id, recipient, client message id, batch or tag")
     print_found(found, most, as_json=as_json)
@@ -116,7 +120,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     from threelane.worker.gateway.overrides import WrongPolicy
     from threelane.worker.process.settings import WorkerSettings
 
-    settings = load_or_exit(WorkerSettings)
+    settings, message_id = load_or_exit(WorkerSettings), whole_id(message_id)
     try:
         story = with_redis(lambda client: history_of(client, message_id, now_of(client), settings))
     except WrongPolicy as wrong:
@@ -143,7 +147,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
         "bypassed": one.bypassed,
     }
     out.print(_pairs((name, value) for name, value in about.items() if value))
-    steps = Table("when", "what", "")
+    steps = Table("when", "what", "detail")
     for step in story.steps:
         steps.add_row(shown_exactly(step.at), step.what, escape(step.detail))
     out.print(steps)

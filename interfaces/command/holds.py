@@ -8,16 +8,27 @@ import typer
 from rich.markup import escape
 from rich.table import Column
 
+from threelane.contract.duration import MINUTE_SECONDS
 from threelane.interfaces.command.caller import Json, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import shown_at
+from threelane.interfaces.command.values import duration_in, shown_at
 from threelane.runtime.settings import load_or_exit
+from threelane.store.find import Filter
 
 MINUTE_MS = 60_000
 Scope = Annotated[str, typer.Argument(help="account, lane:1, sender:ACME, sender:ACME:GB or prefix:2783123.")]
 Cause = Annotated[str, typer.Option(help="The cause, for the next operator.")]
-Minutes = Annotated[float, typer.Option(min=0, max=525_600, help="Duration in minutes; 0: until you resume it.")]
+Minutes = Annotated[
+    float,
+    typer.Option(
+        "--for",
+        "--minutes",
+        metavar="DURATION",
+        parser=duration_in(MINUTE_SECONDS, most=525_600),
+        help="How long, as in 30m or 2h; a number alone is in minutes; 0: until you resume it.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -104,9 +115,9 @@ def resume(
     else:
         print_line(f"{named} resumed" if lifted else f"{named} was not on hold")
     if redrive:
-        from threelane.interfaces.command.dead import redrive_code
+        from threelane.interfaces.command.dead import by_filter
 
-        redrive_code(redrive, as_json=as_json)
+        by_filter(Filter(code=redrive), 0, None, 0, as_json=as_json)
 
 
 def prefix(

@@ -16,11 +16,13 @@ from threelane.interfaces.command.caller import (
     answer_json,
     err,
     give_up,
+    no_match,
     open_producer,
     out,
     print_json,
     wrong_usage,
 )
+from threelane.interfaces.command.ids import whole_id, whole_ids
 from threelane.interfaces.command.numbers import number
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import masked, shown_at
@@ -54,13 +56,13 @@ def cancel(
     """Cancel messages that have not been sent yet, by id, batch, tag, recipient, producer or lane."""
     counts: Counter[str] = Counter(dict.fromkeys(CancelResult, 0))
     late: list[Cancelled] = []
+    by_filter = bool(batch or tag or to or producer or lane)
     with open_producer() as client:
         try:
-            by_filter = bool(batch or tag or to or producer or lane)
             if by_filter == bool(ids):
                 wrong_usage(f"give ids, or a filter: {criteria.flags(criteria.WAITING)}")
             named = {"batch": batch, "tag": tag, "to": _recipient(to), "producer": producer, "lane": lane}
-            answers = client.cancel_all(**named) if by_filter else client.cancel(ids or [])  # type: ignore[arg-type]
+            answers = client.cancel_all(**named) if by_filter else client.cancel(whole_ids(ids or []))  # type: ignore[arg-type]
             for answer in answers:
                 counts[answer.answer] += 1
                 if as_json:
@@ -82,6 +84,10 @@ def cancel(
         out.print(
             f"{counts[CancelResult.CANCELLED]} cancelled{requested}, {len(late)} too late or unknown", highlight=False
         )
+    if by_filter and not counts.total():
+        no_match("no message that could be cancelled matches")
+    if ids and counts[CancelResult.UNKNOWN] == counts.total():
+        raise typer.Exit(Exit.NOT_FOUND)
     raise typer.Exit(Exit.REFUSED if late else Exit.OK)
 
 
@@ -131,6 +137,7 @@ def move(
     as_json: Json = False,
 ) -> None:
     """Reschedule a waiting message; its validity moves with it unless it was set explicitly."""
+    message_id = whole_id(message_id)
     with open_producer() as client:
         try:
             moved = client.move(message_id, deliver_at)

@@ -16,6 +16,7 @@ import redis
 import typer
 from rich.markup import escape
 
+from threelane.contract.duration import DAY_SECONDS
 from threelane.contract.prices import country as country_of
 from threelane.interfaces.command import opt_out_list, reach
 from threelane.interfaces.command.caller import Json, err, out, print_json, print_line, wrong_usage
@@ -31,7 +32,7 @@ from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.opt_out_list import COLUMNS, MOST_EVIDENCE, TEXTS
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import masked, shown_at
+from threelane.interfaces.command.values import duration_in, masked, shown_at
 from threelane.producer.files.bulk import InvalidFile
 from threelane.producer.files.numbers import BareNumbers, NumberRules
 from threelane.runtime import logs
@@ -50,12 +51,17 @@ def add(
     number: Annotated[str, typer.Argument(help="The number; without + or 00 read as THREELANE_NUMBERS says.")],
     scope: Scope = suppression.ALL,
     evidence: Annotated[str, typer.Option(help="The reason, kept as evidence.")] = "",
-    days: Annotated[float, typer.Option(help="Days until it expires, up to 36500; 0: never.")] = 0,
+    days: Annotated[
+        float,
+        typer.Option(
+            metavar="DURATION",
+            parser=duration_in(DAY_SECONDS, most=suppression.MOST_DAYS),
+            help="Days until it expires, up to 36500; 0: never.",
+        ),
+    ] = 0,
 ) -> None:
     """Suppress a number; messages already waiting for it are not sent either."""
     msisdn, scope = number_of(number), _scope(scope)
-    if not 0 <= days <= suppression.MOST_DAYS:
-        wrong_usage(f"--days {days:g}: give up to {suppression.MOST_DAYS} days, or 0 for no end")
     evidence = evidence.encode("utf-8", "replace").decode()[:MOST_EVIDENCE]  # a terminal may send octets
 
     def put(client: redis.Redis) -> None:
@@ -99,7 +105,9 @@ def why(number: Annotated[str, typer.Argument(help="The number.")], as_json: Jso
 
 @app.command("list", epilog="Example: threelane suppress list --json")
 def show(
-    most: Annotated[int, typer.Option(min=1, help="Maximum number of entries to show.")] = 100, as_json: Json = False
+    numbers: Annotated[bool, typer.Option("--numbers", help="Show whole phone numbers.")] = False,
+    most: Annotated[int, typer.Option(min=1, help="Maximum number of entries to show.")] = 100,
+    as_json: Json = False,
 ) -> None:
     """List suppressed numbers."""
 
@@ -114,7 +122,8 @@ def show(
     for one in found:
         sources = ", ".join(sorted({entry.source for entry in one.entries}))
         scopes = ", ".join(sorted({entry.scope for entry in one.entries}))
-        table.add_row(one.number, escape(sources), escape(scopes), shown_at(max(entry.last for entry in one.entries)))
+        number = one.number if numbers else masked(one.number)
+        table.add_row(number, escape(sources), escape(scopes), shown_at(max(entry.last for entry in one.entries)))
     out.print(table if found else "no number is suppressed")
 
 

@@ -12,6 +12,7 @@ import redis
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, free_port, typed
 from threelane.contract.prices import CREDIT
+from threelane.runtime.exits import Exit
 from threelane.store import keys, missing, suppression
 from threelane.store.tally import Count
 from threelane.worker.account import balance, hold
@@ -68,6 +69,20 @@ def test_dead_letters_are_listed_shown_rehearsed_and_redriven(
     done = typed("dead", "redrive", "--lane", "1", "--a-second", "1000", "--json", environment=environment)
     assert {"redriven": 3, "expired": 0, "over_budget": 0} == json.loads(done.stdout)
     assert (1, 3) == (client.zcard(keys.DEAD), client.zcard(keys.QUEUED[1]))
+
+
+def test_a_redrive_that_matches_nothing_has_an_exit_code_of_its_own(
+    system: System, environment: dict[str, str]
+) -> None:
+    """A script sees that the filter is wrong; the hold that ``resume --redrive`` lifts is lifted all the same."""
+    letter = dead(system, "113")
+    for words in (["redrive", "301"], ["dead", "redrive", "--batch", "no-such-batch"]):
+        for more in ([], ["--dry-run"], ["--json"]):
+            done = typed(*words, *more, environment=environment)
+            assert (Exit.NO_MATCH, "no dead letter matches\n") == (done.returncode, done.stderr)
+    assert Exit.OK == typed("resume", "--redrive", "301", environment=environment).returncode
+    assert Exit.OK == typed("redrive", "113", "--dry-run", environment=environment).returncode
+    assert letter in typed("dead", "list", environment=environment).stdout
 
 
 def test_messages_in_doubt_or_ended_are_not_redriven(
@@ -343,7 +358,7 @@ def test_the_doctor_names_messages_that_made_our_code_fail(
 def test_the_doctor_reports_a_missing_redis(environment: dict[str, str]) -> None:
     """Exit code 3, and no password."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"
-    completed = typed("doctor", environment=environment | {"THREELANE_REDIS_URL": url})
+    completed = typed("doctor", environment=environment | {"THREELANE_REDIS_URL": url, "COLUMNS": "400"})
     assert 3 == completed.returncode
     assert "start Redis, or correct THREELANE_REDIS_URL" in " ".join(completed.stdout.split())
     assert "hunter2" not in completed.stdout + completed.stderr

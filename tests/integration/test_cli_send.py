@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 import redis
@@ -46,6 +47,54 @@ def test_a_message_is_sent_and_its_status_shown(environment: dict[str, str], cli
     assert ("queued", TO) == (json.loads(completed.stdout)["status"], json.loads(completed.stdout)["to"])
 
 
+@pytest.mark.parametrize(
+    ("options", "delay_ms", "validity_ms"),
+    [
+        (["--delay", "1h30m"], 5_400_000, None),
+        (["--delay", "90"], 90_000, None),
+        (["--field", "delay=2 days"], 172_800_000, None),
+        (["--validity", "2h"], 0, 7_200_000),
+        (["--field", "validityPeriod=1 day"], 0, 86_400_000),
+        (["--field", "validity=5"], 0, 300_000),
+    ],
+)
+def test_durations_are_understood_as_people_write_them(
+    environment: dict[str, str], options: list[str], delay_ms: int, validity_ms: int | None
+) -> None:
+    """The fields of messages keep their units: only the command line reads 1h."""
+    answer = json.loads(typed("send", TO, "Hello", *options, "--json", environment=environment).stdout)
+    one = json.loads(typed("status", answer["id"], "--json", environment=environment).stdout)
+
+    assert delay_ms == pytest.approx(max(one["due_at"] - one["accepted_at"], 0), abs=1_000)
+    if validity_ms:
+        assert validity_ms == pytest.approx(one["expires_at"] - one["accepted_at"], abs=1_000)
+
+
+@pytest.mark.parametrize(
+    "options", [["--delay", "soon"], ["--delay", "-1h"], ["--validity", "1h30"], ["--delay", "200 years"]]
+)
+def test_an_invalid_duration_is_refused_with_the_right_form(environment: dict[str, str], options: list[str]) -> None:
+    """Exit code 2, the option, and no traceback."""
+    done = typed("send", TO, "Hello", *options, environment=environment)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert options[0] in done.stderr
+
+
+def test_status_is_written_for_people(environment: dict[str, str], client: redis.Redis) -> None:
+    """No number in the clear, no milliseconds and no tuple; the JSON is as before."""
+    answer = json.loads(typed("send", TO, "Hello", "--delay", "1h", "--json", environment=environment).stdout)
+    more = {"waits": "1.0 4.0", "charge": "400000", "reports": "1767225600000 003"}
+    client.hset(keys.record(answer["id"]), mapping=more)
+    shown = typed("--utc", "status", answer["id"], environment=environment).stdout
+    one = json.loads(typed("status", answer["id"], "--json", "--utc", environment=environment).stdout)
+
+    assert TO not in shown
+    assert [1.0, 4.0] == one["waits"]
+    for words in ("27831******", "1 s, 4 s", "0.40 credits", "2026-01-01 00:00:00Z", "in 59 min", " s ago)"):
+        assert words in shown
+    assert not re.search(r"[0-9]{13}", shown.replace(answer["id"], ""))
+
+
 def test_a_refusal_is_one_line_of_json_and_exit_code_1(environment: dict[str, str]) -> None:
     """For scripts: the code, the field as it was typed, and what would be right; bad bytes do no harm."""
     pair = os.fsdecode(b"\xe9=1")
@@ -86,7 +135,7 @@ def test_an_invalid_setting_is_named(environment: dict[str, str], variable: str,
     assert value not in completed.stderr
 
 
-@pytest.mark.parametrize("command", [("send", TO, "Hello"), ("status", "0f3c")])
+@pytest.mark.parametrize("command", [("send", TO, "Hello"), ("status", "0f3c" * 8)])
 def test_without_redis_the_command_ends_with_exit_code_3(command: tuple[str, ...]) -> None:
     """A sentence, no traceback, no address and no password."""
     url = f"redis://:hunter2@127.0.0.1:{free_port()}/0"

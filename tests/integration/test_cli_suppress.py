@@ -96,7 +96,9 @@ def test_a_number_is_added_explained_listed_and_removed(operator: Operator, clie
 
     listed = operator.types("list")
     assert 0 == listed.exit_code
-    assert ZA in listed.stdout
+    assert "27831******" in listed.stdout.split()
+    assert ZA not in listed.stdout
+    assert ZA in operator.types("list", "--numbers").stdout.split()
     assert [{"number": ZA, "sources": [OPERATOR]}] == [
         {"number": one["number"], "sources": [entry["source"] for entry in one["entries"]]}
         for one in operator.reads("list")

@@ -426,7 +426,7 @@ def test_the_counts_expire_and_hold_little(system: System) -> None:
     ("words", "says"),
     [
         (["recipient", "hour", "0"], "0 is not a limit"),
-        (["prefix:370", "day", "-5"], "No such option"),
+        (["prefix:370", "day", "-5"], "no number here may be negative"),
         (["recipient", "hour", "ten"], "not a whole number"),
         (["recipient", "week", "5"], "not minute, hour or day"),
         (["recipient", "5"], "not minute, hour or day"),

@@ -24,6 +24,7 @@ from threelane.interfaces.command.line import app
 from threelane.producer import reschedule as rescheduling
 from threelane.producer.accept import Accepted
 from threelane.producer.reschedule import Moved, later
+from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
@@ -331,6 +332,9 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     )
 
     assert (0, "1 cancelled, 0 too late or unknown\n", "") == run("cancel", "--batch", "newsletter-7")
+    problem = "no message that could be cancelled matches\n"
+    assert (Exit.NO_MATCH, problem) == run("cancel", "--batch", "newsletter-7")[::2]
+    assert Exit.NOT_FOUND == run("cancel", "f" * 32)[0]
     code, shown, _ = run("cancel", one, queued, "nothing", "--json")
     *answers, summary = map(json.loads, shown.splitlines())
     assert [(one, "too_late"), (queued, "cancelled"), ("nothing", "unknown")] == [
@@ -372,7 +376,7 @@ def test_wrong_usage_is_exit_code_2_and_a_sentence(
     assert "Traceback" not in problem
 
 
-@pytest.mark.parametrize("words", [("cancel", "0f3c"), ("schedule", "list")])
+@pytest.mark.parametrize("words", [("cancel", "0f3c" * 8), ("schedule", "list")])
 def test_without_redis_a_command_ends_with_exit_code_3(words: tuple[str, ...]) -> None:
     """A sentence, also for programs."""
     away = {"THREELANE_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
