@@ -162,7 +162,7 @@ def _print(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json([one._asdict() | {"told": one.detail} for one in findings])  # told: the former name of detail
         return
-    table = Table("", "what", "finding", "next step", "owner")
+    table = Table("grade", "what", "finding", "next step", "owner")
     for one in findings:
         grade = f"[{_COLOURS[one.grade]}]{one.grade}[/]"
         owner = "" if one.grade is Grade.OK else one.owner

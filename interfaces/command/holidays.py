@@ -99,7 +99,7 @@ def list_holidays(
     if as_json:
         print_json({"holidays": [_json(one) for one in shown], "unreadable": found.unreadable})
         return
-    table = Table("day", "", "country", "name")
+    table = Table("day", "weekday", "country", "name")
     for one in shown:
         table.add_row(
             str(one.day), f"{one.day:%a}", "all" if one.country == EVERYWHERE else one.country, escape(one.name)

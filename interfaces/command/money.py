@@ -80,9 +80,8 @@ def _standing(found: Forecast, now: int) -> Table:
     if found.balance is None:
         table.add_row("balance", escape(found.error) or "not read yet: is a worker running?")
     else:
-        age = (now - found.balance_at) / 1000
         error = f"; the last reading failed: {escape(found.error)}" if found.error else ""
-        table.add_row("balance", f"{values.credits(found.balance)} credits, {age:.0f} s ago{error}")
+        table.add_row("balance", f"{values.credits(found.balance)} credits, {values.age(found.balance_at, now)}{error}")
         table.add_row("left now", f"about {values.credits(found.left)}")
     table.add_row("committed", f"{values.credits(sum(found.committed.values()))} for waiting messages" + _short(found))
     table.add_row("burn", f"{values.credits(found.burn)} per hour")

@@ -6,7 +6,6 @@ from collections import Counter
 from io import BufferedReader
 
 from threelane.contract.errors import Refused
-from threelane.contract.prices import CREDIT
 from threelane.interfaces.command.bulk.extra_parts import ExtraParts
 from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.report import count
@@ -16,6 +15,7 @@ from threelane.interfaces.command.caller import (
     print_json,
     print_line,
 )
+from threelane.interfaces.command.values import credits
 from threelane.producer.client import Producer
 from threelane.producer.files import intake
 from threelane.producer.files.bulk import FileRow
@@ -49,5 +49,5 @@ def rehearse(
         for line in extra_parts.sentences():
             print_line(line)
     for name, amount in over.items():
-        err.print(f"{name}: over its budget by {amount / CREDIT:,.2f} credits", markup=False, highlight=False)
+        err.print(f"{name}: over its budget by {credits(amount)} credits", markup=False, highlight=False)
     return refused

@@ -8,14 +8,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from threelane.contract.errors import Refused
-from threelane.contract.prices import CREDIT
 from threelane.interfaces.command.caller import (
     err,
     out,
     print_line,
 )
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import shown_at
+from threelane.interfaces.command.values import credits, shown_at
 from threelane.producer.accept import Accepted
 from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.intake import Known
@@ -56,7 +55,7 @@ def summary(counts: Counter[str], *, dry_run: bool) -> str:
         others = f"{counts['repeated']} already known, {others}"
     if not dry_run:
         return f"{new} accepted ({parts} parts), {others}"
-    cost = f"about {counts['estimate_millionths'] / CREDIT:,.2f} credits"
+    cost = f"about {credits(counts['estimate_millionths'])} credits"
     return f"{new} would be accepted ({parts} parts, {cost}), {others}; nothing was sent"
 
 
