@@ -9,6 +9,7 @@ from threelane.contract import fields, lookalike
 from threelane.contract import text as texts
 from threelane.contract.cut import NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
+from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding, Size
 from threelane.contract.why_parts import UNITS, Saving, explain
@@ -25,10 +26,11 @@ class Body(NamedTuple):
     parts_saved: int = 0
     characters_cut: int = 0
     text_cut: str = ""
+    line_parts: int | None = None  # that the opt-out line costs; None if none was added
 
 
-def read(given: Mapping[str, Any], spelt: Mapping[str, str]) -> Body | Refusal:
-    """Return the body that the fields of a message give, or why there is none."""
+def read(given: Mapping[str, Any], spelt: Mapping[str, str], line: OptOutLine | None = None) -> Body | Refusal:
+    """Return the body that the fields of a message give, with an opt-out line, or why there is none."""
     binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
     most = given.get("max_message_parts", 3)
     if binary:
@@ -36,7 +38,7 @@ def read(given: Mapping[str, Any], spelt: Mapping[str, str]) -> Body | Refusal:
     if is_invisible(text):
         return _empty(text)
     try:
-        return _text(given, text, udh_octets, most)
+        return _text(given, text, udh_octets, most, line)
     except UnicodeEncodeError as broken:
         return Refusal(
             code=Code.UNICODE,
@@ -74,28 +76,34 @@ def _binary(
     return _too_long("binary", size, most) if size.parts > most else Body("", size)
 
 
-def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int) -> Body | Refusal:
+def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int, line: OptOutLine | None) -> Body | Refusal:
     forced = given.get("unicode", False)
-    size, saved = texts.measure(text, unicode=forced, udh_octets=udh_octets), 0
+    ending = line.ending(text) if line else ""
+    size, saved = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets), 0
     if (given.get("look_alikes") or given.get("plain_accents")) and size.encoding is Encoding.UCS_2 and not forced:
-        plain = _replaced(given, text)
-        plain_size = texts.measure(plain, udh_octets=udh_octets)
+        plain, plain_ending = _replaced(given, text), _replaced(given, ending)
+        plain_size = texts.measure(plain + plain_ending, udh_octets=udh_octets)
         if plain_size.parts <= size.parts:
-            saved, text, size = size.parts - plain_size.parts, plain, plain_size
+            saved, text, ending, size = size.parts - plain_size.parts, plain, plain_ending, plain_size
     if size.parts > 1 and text[-1] in TRAILING:
         trimmed = text.rstrip(TRAILING)
-        trimmed_size = texts.measure(trimmed, unicode=forced, udh_octets=udh_octets)
+        trimmed_size = texts.measure(trimmed + ending, unicode=forced, udh_octets=udh_octets)
         if trimmed_size.parts < size.parts:
             text, size = trimmed, trimmed_size
-    if size.parts <= most:
-        return Body(text, size, saved)
-    if given.get("on_too_long") != "cut":
-        return _too_long("text", size, most, _savings(text, size, udh_octets))
-    shorter = cut(text, most, unicode=forced, udh_octets=udh_octets)
-    if isinstance(shorter, NotCut):
-        return _not_cut(size, most, shorter)
-    size = texts.measure(shorter.text, unicode=forced, udh_octets=udh_octets)
-    return Body(shorter.text, size, saved, len(shorter.removed), _shown(shorter.removed))
+    removed = ""
+    if size.parts > most:
+        scope = line.scope if line and ending else ""
+        if given.get("on_too_long") != "cut":
+            return _too_long("text", size, most, _savings(text + ending, size, udh_octets), scope)
+        shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending)
+        if isinstance(shorter, NotCut):
+            return _not_cut(size, most, shorter, scope)
+        text, removed = shorter
+        size = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets)
+    alone = texts.measure(text, unicode=forced, udh_octets=udh_octets).parts if ending else 0
+    return Body(
+        text + ending, size, saved, len(removed), _shown(removed), line_parts=size.parts - alone if ending else None
+    )
 
 
 def _shown(removed: str) -> str:
@@ -110,12 +118,12 @@ def _replaced(given: Mapping[str, Any], text: str) -> str:
     return lookalike.replace(text, look_alikes=look_alikes, plain_accents=plain_accents)
 
 
-def _too_long(field: str, size: Size, most: int, savings: Sequence[Saving] = ()) -> Refusal:
+def _too_long(field: str, size: Size, most: int, savings: Sequence[Saving] = (), line_scope: str = "") -> Refusal:
     enough = [one.remedy for one in savings if size.parts - one.parts <= most]
     return Refusal(
         code=Code.PARTS,
         field=field,
-        problem=_length(size, most),
+        problem=_length(size, most, line_scope),
         remedy="; ".join([*enough, "shorten it, or set onTooLong=cut" if field == "text" else "shorten it"]),
     )
 
@@ -126,14 +134,15 @@ def _savings(text: str, size: Size, udh_octets: int) -> Sequence[Saving]:
     return why.savings if why else ()
 
 
-def _not_cut(size: Size, most: int, why: NotCut) -> Refusal:
+def _not_cut(size: Size, most: int, why: NotCut, line_scope: str) -> Refusal:
     return Refusal(
         code=Code.PARTS,
         field="text",
-        problem=f"{_length(size, most)}, and {why.problem}",
+        problem=f"{_length(size, most, line_scope)}, and {why.problem}",
         remedy="shorten it before the call, so that it keeps what its reader needs",
     )
 
 
-def _length(size: Size, most: int) -> str:
-    return f"{size.units} {UNITS[size.encoding]} take {size.parts} parts; at most {most} are allowed"
+def _length(size: Size, most: int, line_scope: str) -> str:
+    line = f", with the opt-out line of {line_scope}," if line_scope else ""
+    return f"{size.units} {UNITS[size.encoding]}{line} take {size.parts} parts; at most {most} are allowed"

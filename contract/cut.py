@@ -48,13 +48,13 @@ class NotCut(NamedTuple):
     problem: str
 
 
-def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> Cut | NotCut:
+def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0, ending: str = "") -> Cut | NotCut:
     """Return as much of a text as fits into max_parts and ends between words, or why nothing sensible does.
 
     It ends inside no link, number, word or character as a reader sees it, keeps at least one half of what fits, and
-    removes no link and no number of three digits or more.
+    removes no link and no number of three digits or more.  ``ending`` is what follows it: its room is left.
     """
-    fit = longest_fit(text, max_parts, unicode=unicode, udh_octets=udh_octets)
+    fit = longest_fit(text, max_parts, unicode=unicode, udh_octets=udh_octets, ending=ending)
     at = _last_end(text, fit)
     kept = text[:at].rstrip(TRAILING)
     if not at or is_invisible(kept):

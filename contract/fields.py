@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from threelane.contract import phone, reading, schedule, senders
+from threelane.contract import phone, reading, schedule, senders, template_fields
 from threelane.contract.refusal import Code, Refusal
 
 Parsed = Any  # the result of a field's parser: a value of the field's type, or Refusal
@@ -325,6 +325,11 @@ FIELDS = (
     # fields of Threelane
     FieldSpec("country", "country", country, (), WORD, "ZA", "105",
               "country of a national number in `to`, two letters of ISO 3166; a number with `+` or `00` ignores it"),
+    FieldSpec("template", "template", template_fields.parse_reference, (), WORD, "order-shipped@2", "101",
+              "name of a stored [template](templates.md), instead of a text: `order-shipped@2` is its version 2, "
+               "`order-shipped` the newest"),
+    FieldSpec("values", "values", template_fields.parse_values, (), ("object", "string"), {"name": "Ana"}, "101",
+              "a value for each placeholder of the template, or the same as JSON text"),
     FieldSpec("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
     FieldSpec("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",
               "1: submit now; Clickatell delivers within 5 minutes of the delivery time"),

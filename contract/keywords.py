@@ -5,6 +5,7 @@ At run time the table in ``fields`` decides; a test compares the two.  None is t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, TypedDict
@@ -36,6 +37,8 @@ class MessageFields(TypedDict, total=False):
     bypass_dnc: Switch | None
     # fields of Threelane
     country: str | None
+    template: str | None  # instead of a text: name, or name@version
+    values: Mapping[str, str | float] | None  # of the template's placeholders
     delay: float | timedelta | None  # a number: seconds
     at_gateway: Switch | None
     cost_centre: str | None

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from threelane.contract import body, fields, phone, schedule
+from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding, Size, composed
 from threelane.contract.why_parts import WhyParts, explain
+from threelane.contract.wording import PLAIN, Wording
 
 SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
 
@@ -85,6 +87,9 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     text_cut: str = ""  # the beginning of what was cut off
     former_fingerprints: tuple[str, ...] = ()  # those that earlier versions gave it, by number and text as then read
     repeats: bool = False  # on purpose: the limit of the same text does not apply
+    template: str = ""  # the name and version that the text is from
+    opt_out: str = ""  # the scope whose opt-out line was added to the text
+    opt_out_parts: int = 0  # how many parts the line costs
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -133,10 +138,18 @@ def not_an_object(raw: object) -> Refusal:
     return fields.invalid("message", f"expected an object, got {type(raw).__name__}", "give field names and values")
 
 
-def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading = INTERNATIONAL) -> Draft | Refusal:
+def parse(
+    raw: Mapping[str, Any],
+    now: int,
+    producer: str = "",
+    reading: Reading = INTERNATIONAL,
+    wording: Wording = PLAIN,
+) -> Draft | Refusal:
     """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field.
 
-    ``reading`` is how digits without + or 00 are read if the message names no country.
+    ``reading`` is how digits without + or 00 are read if the message names no country; ``wording`` has the templates
+    and opt-out lines.  The fingerprint is of what the caller gave: neither a newer version of a template nor another
+    opt-out line makes a repeated call a different message.
     """
     read = _read(raw, reading)
     if isinstance(read, Refusal):
@@ -145,7 +158,11 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading
     text_as_given = given.get("text", "")
     if text_as_given:
         given["text"] = composed(text_as_given)
-    content = body.read(given, spelt)
+    worded = _worded(given, spelt, wording)
+    if isinstance(worded, Refusal):
+        return worded
+    with_text, template, line = worded
+    content = body.read(with_text, spelt, line)
     if isinstance(content, Refusal):
         return content
     due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
@@ -184,6 +201,9 @@ def parse(raw: Mapping[str, Any], now: int, producer: str = "", reading: Reading
         content.text_cut,
         tuple(former),
         given.get("repeat", False),
+        template=template,
+        opt_out=line.scope if line and content.line_parts is not None else "",
+        opt_out_parts=content.line_parts or 0,
     )
 
 
@@ -230,13 +250,35 @@ def _printable(spelling: object) -> str:
     return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
 
 
+def _worded(
+    given: Mapping[str, Any], spelt: Mapping[str, str], wording: Wording
+) -> tuple[Mapping[str, Any], str, OptOutLine | None] | Refusal:
+    """Return the values with the text of their template, its name and version, and the opt-out line."""
+    template = ""
+    if "template" in given or "values" in given:
+        if both := next((name for name in ("text", "binary") if given.get(name)), None):
+            named = spelt.get("template") or spelt["values"]
+            return fields.invalid(named, f"a template and a {both}", "give one of the two")
+        if "template" not in given:
+            return fields.invalid(spelt["values"], "values, and no template", "also give the name of its template")
+        filled = wording.fill(given["template"], given.get("values", {}), spelt)
+        if isinstance(filled, Refusal):
+            return filled
+        text = fields.text(filled.text, spelt["template"])
+        if isinstance(text, Refusal):
+            return text
+        given, template = {**given, "text": composed(text)}, filled.template
+    line = None if given.get("binary") else wording.line(given.get("lane", 3), given.get("tags", ()))
+    return line if isinstance(line, Refusal) else (given, template, line)
+
+
 # A field with its default value is the same content as an absent one.
 # fmt: off
 _DEFAULTS: dict[str, Any] = {
     "lane": 3, "channel": "sms", "callback": 7, "max_message_parts": 3, "type": "text", "delay": 0,
     "escalate": False, "mo": False, "unicode": False, "bypass_dnc": False, "look_alikes": False, "at_gateway": False,
     "legal_notice": False, "plain_accents": False,
-    "text": "", "binary": "", "udh": "", "tags": (), "on_doubt": "resend", "on_too_long": "refuse",
+    "text": "", "binary": "", "udh": "", "tags": (), "values": {}, "on_doubt": "resend", "on_too_long": "refuse",
 }
 # fmt: on
 

@@ -81,12 +81,15 @@ def measure_binary(octets: int, udh_octets: int = 0) -> Size:
     return Size(Encoding.BINARY, octets, _parts("", octets, single, part, None))
 
 
-def longest_fit(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0) -> int:
-    """Return the length of the longest beginning of the text that fits into max_parts, without splitting a pair."""
+def longest_fit(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0, ending: str = "") -> int:
+    """Return the length of the longest beginning of the text that fits into max_parts, without splitting a pair.
+
+    ``ending`` is what follows it: its room is left.
+    """
     low, high = 0, min(len(text), max_parts * _septets(0)[0])
     while low < high:  # within one alphabet a longer prefix never needs fewer parts
         middle = (low + high + 1) // 2
-        if measure(text[:middle], unicode=unicode, udh_octets=udh_octets).parts <= max_parts:
+        if measure(text[:middle] + ending, unicode=unicode, udh_octets=udh_octets).parts <= max_parts:
             low = middle
         else:
             high = middle - 1

@@ -20,11 +20,13 @@ from threelane.store import (
     countries,
     keys,
     limits,
+    opt_out_lines,
     reach,
     registry,
     reply_owners,
     rows,
     suppression,
+    templates,
     wrong_type,
 )
 from threelane.worker.account import hold
@@ -106,6 +108,8 @@ TABLES = (
     Checked(keys.COUNTRIES, countries.check_row, "a first message to this country raises no alarm"),
     Checked(keys.REACH, reach.check_row, "a STOP to this number stops all messages"),
     Checked(keys.WINDOWS, _window, "the window does not apply"),
+    Checked(keys.TEMPLATES, templates.check_row, "messages that name the template are refused"),
+    Checked(keys.OPT_OUT_LINES, opt_out_lines.check_row, "nothing that gets this line is accepted"),
     Checked(keys.HOLIDAYS, _holiday, "the day is not a holiday"),
     Checked(keys.REPLY_OWNERS, _json(reply_owners.read_row), "its replies go to whoever gets them without an owner"),
     Checked(keys.BALANCE, _reading, "the balance is unknown until a worker reads it"),

@@ -38,6 +38,8 @@ _COUNTS = {
     "accepted": ("threelane_accepted", "Messages accepted", ("lane",)),
     "repeated": ("threelane_repeated", "Messages submitted again with the same client id", ("lane",)),
     "parts": ("threelane_parts", "Message parts accepted", ("lane",)),
+    "opt_out_lines": ("threelane_opt_out_lines", "Accepted messages whose text got an opt-out line", ("lane",)),
+    "opt_out_parts": ("threelane_opt_out_parts", "Message parts that opt-out lines cost", ("lane",)),
     "refused": ("threelane_refused", "Messages refused at accept", ("code",)),
     "to": ("threelane_moved", "Messages that entered a state", ("lane", "status")),
     "retried": ("threelane_retried", "Failed attempts that will be retried", ("lane", "code")),

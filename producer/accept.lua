@@ -2,6 +2,7 @@
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records, batch_keys (of each batch its own, then that of its rows)   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
 --       (countries to look up), has_same_texts (of two messages), messages,
+--       line_parts (id -> how many parts its opt-out line costs),
 --       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read),
 --       batches, batch_rows (the messages that have one), batch_kept_ms, rows_kept_ms
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
@@ -146,6 +147,11 @@ local function take(i, record, message, entries)
   commit(record, taken, nil, status)
   count_of(Count.accepted, lane)
   count_of(Count.parts, lane, parts)
+  local line_parts = ARG.line_parts[message[NewMessage.id]]
+  if line_parts then
+    count_of(Count.opt_out_lines, lane)
+    count_of(Count.opt_out_parts, lane, line_parts)
+  end
   local reply = due == 0 and READY or AcceptResult.new .. ':' .. status .. ':' .. written(due)
   if not unseen[country] then return reply end
   unseen[country] = nil

@@ -89,6 +89,7 @@ def _accept(
     unseen: Sequence[str],
     has_same_texts: bool,
     messages: Sequence[NewMessage],
+    line_parts: Mapping[str, int],
     former_prints: Mapping[str, str],
     batches: Sequence[NewBatch],
     batch_rows: Sequence[BatchRow],
@@ -119,6 +120,9 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     parts_saved: int = 0
     characters_cut: int = 0
     text_cut: str = ""
+    template: str = ""
+    opt_out: str = ""
+    opt_out_parts: int = 0
     explanation: WhyParts | None = msgspec.field(name="why_parts", default=None)
 
     @property
@@ -189,6 +193,7 @@ class AcceptCall:
         self._former_prints = {
             draft.message.id: " ".join(draft.former_fingerprints) for draft in drafts if draft.former_fingerprints
         }
+        self._line_parts = {draft.message.id: draft.opt_out_parts for draft in drafts if draft.opt_out}
         self._records = keys.records(draft.message.id for draft in drafts)
         self._seen = seen or SeenCountries()
         self._unseen = self._seen.others({one.country for one in self._messages}, now)
@@ -225,6 +230,7 @@ class AcceptCall:
             "unseen": self._unseen,
             "has_same_texts": len({one.same_text for one in self._messages}) < len(self._messages),
             "messages": self._messages,
+            "line_parts": self._line_parts,
             "former_prints": self._former_prints,
             "batches": self._batches.batches,
             "batch_rows": self._batches.rows,
@@ -371,6 +377,9 @@ def _answer(draft: Draft, reply: str) -> Admission:
             parts_saved=draft.parts_saved,
             characters_cut=draft.characters_cut,
             text_cut=draft.text_cut,
+            template=draft.template,
+            opt_out=draft.opt_out,
+            opt_out_parts=draft.opt_out_parts,
         )
         if sms.parts > 1:
             accepted.__dict__[_MESSAGE] = sms

@@ -15,6 +15,7 @@ from threelane.contract.fields import batch_name
 from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
+from threelane.contract.wording import Wording
 from threelane.producer import cancel as cancelling
 from threelane.producer import rehearse as rehearsing
 from threelane.producer import reschedule as rescheduling
@@ -142,6 +143,11 @@ class Producer:
         """Return the estimated cost of parts to a number, digits only, in millionths of a credit."""
         self._check_open()
         return self._enqueuer.estimate(to, parts)
+
+    def wording(self, message: Mapping[str, Any]) -> Wording:
+        """Return the stored templates and opt-out lines that a message may need, to show its text without sending."""
+        self._check_open()
+        return self._enqueuer.wording(message)
 
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
         """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""

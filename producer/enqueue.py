@@ -15,6 +15,7 @@ from threelane.contract.errors import Refused
 from threelane.contract.message import Draft, Message
 from threelane.contract.reading import Reading
 from threelane.contract.refusal import Refusal
+from threelane.contract.wording import Wording
 from threelane.producer import accept as acceptance
 from threelane.producer import rehearse as rehearsing
 from threelane.producer.accept import Admission
@@ -23,6 +24,7 @@ from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.producer.outage import Answer, call, unavailable
 from threelane.producer.readings import Readings
 from threelane.producer.rehearse import Rehearsed
+from threelane.producer.wording import StoredWording
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
@@ -58,6 +60,7 @@ class Enqueuer:
         """
         self._settings = settings
         self._readings = Readings(settings.reading, numbers)
+        self._wording = StoredWording()
         self._numeric_countries = settings.numeric_countries
         self._api = api
         self._nudger = nudger
@@ -115,6 +118,11 @@ class Enqueuer:
         name = holder.key.producer if holder else self._settings.producer
         self._readings.learn([{}], name, self._redis, self.now())
         return self._readings.applying({}, name, holder)
+
+    def wording(self, message: Mapping[str, Any]) -> Wording:
+        """Return the stored templates and opt-out lines that a message may need."""
+        self._wording.learn([message], self._redis, self.now())
+        return self._wording
 
     def estimate(self, to: str, parts: int) -> int:
         """Return the estimated cost of parts to a number, in millionths of a credit, by the prices last read."""
@@ -234,6 +242,7 @@ class Enqueuer:
         """Read what the parsing of these messages needs from Redis: nothing of it is read once they are accepted."""
         self._learn_prices(now)
         self._readings.learn(window, holder.key.producer if holder else self._settings.producer, self._redis, now)
+        self._wording.learn(window, self._redis, now)
 
     def _learn_prices(self, now: int) -> None:
         """Read the learned prices, once a minute."""
@@ -249,7 +258,7 @@ class Enqueuer:
             key = holder.key
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
         reading = self._readings.applying(raw, name, holder)
-        draft = message.parse(_with_centre(raw, centre), now, name, reading)
+        draft = message.parse(_with_centre(raw, centre), now, name, reading, self._wording)
         if not isinstance(draft, Refusal):
             sms = draft.message
             draft = (holder and holder.refuse(sms)) or self._abroad(sms) or self._refused(sms) or draft

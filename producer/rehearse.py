@@ -27,7 +27,8 @@ _PRINTED = (Field.PRINT, Field.ERASED, Field.DAMAGED)
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     """A message that would be accepted; ``repeated``: it was accepted before, and is not sent again.
 
-    ``parts_saved``, ``characters_cut``, ``text_cut`` and ``why_parts`` are those of ``Accepted``.
+    ``parts_saved``, ``characters_cut``, ``text_cut``, ``why_parts``, ``template`` and those of the opt-out line are as
+    in ``Accepted``.
     """
 
     id: str
@@ -44,6 +45,9 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     characters_cut: int = 0
     text_cut: str = ""
     why_parts: WhyParts | None = None
+    template: str = ""
+    opt_out: str = ""
+    opt_out_parts: int = 0
 
     @property
     def accepted(self) -> bool:
@@ -119,6 +123,9 @@ def _answer(
         characters_cut=draft.characters_cut,
         text_cut=draft.text_cut,
         why_parts=sms.why_parts,
+        template=draft.template,
+        opt_out=draft.opt_out,
+        opt_out_parts=draft.opt_out_parts,
     )
 
 

@@ -80,6 +80,8 @@ class Key(StrEnum):
     CONSOLE_TRIES = "console-tries"
     WINDOWS = "windows"
     HOLIDAYS = "holidays"
+    TEMPLATES = "templates"
+    OPT_OUT_LINES = "opt-out-lines"
     COUNTRIES = "countries"
     PRICES = "prices"
     BALANCE = "balance"
@@ -186,6 +188,9 @@ KINDS: dict[Key, KeyKind] = {
                                "every, or address: or key: and a bucket", "an hour"),
     Key.WINDOWS: KeyKind("hash", "lane:2, lane:3 or tag:<tag> -> when its messages may be sent, as text"),
     Key.HOLIDAYS: KeyKind("hash", "<country, * for all>:<day> -> the name of a holiday, on which no window is open"),
+    Key.TEMPLATES: KeyKind("hash", "<name>@<version> -> JSON of a template's text; <name> -> JSON of its last and "
+                           "newest version: templates.py"),
+    Key.OPT_OUT_LINES: KeyKind("hash", "lane:<lane> or tag:<tag> -> the line that is added to its texts"),
     Key.COUNTRIES: KeyKind("hash", "country -> JSON of its first message: FirstMessage; *: until when countries are "
                            "learned, ms"),
     Key.PRICES: KeyKind("hash", "country -> the last price of a part, millionths of a credit", by_account=True),
@@ -296,6 +301,8 @@ API_KEYS = key(Key.API_KEYS)
 API_USED = key(Key.API_USED)
 WINDOWS = key(Key.WINDOWS)
 HOLIDAYS = key(Key.HOLIDAYS)
+TEMPLATES = key(Key.TEMPLATES)
+OPT_OUT_LINES = key(Key.OPT_OUT_LINES)
 COUNTRIES = key(Key.COUNTRIES)
 REPLY_HALVES = key(Key.REPLY_HALVES)
 REPLY_OWNERS = key(Key.REPLY_OWNERS)

@@ -20,6 +20,8 @@ class Count(StrEnum):
 
     ACCEPTED = "accepted", "lane"
     PARTS = "parts", "lane"  # of accepted messages
+    OPT_OUT_LINES = "opt_out_lines", "lane"  # accepted messages whose text got the line
+    OPT_OUT_PARTS = "opt_out_parts", "lane"  # that it costs
     REPEATED = "repeated", "lane"
     REFUSED = "refused", "code"
     LIMITED = "limited", "limited", "action"

@@ -61,7 +61,13 @@ def features(as_json: Json = False) -> None:
 
 def send(
     to: Annotated[str, typer.Argument(help="The recipient; without + or 00 read as THREELANE_NUMBERS says.")],
-    text: Annotated[str, typer.Argument(help="The message text.")],
+    text: Annotated[str | None, typer.Argument(help="The message text.")] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME[@VERSION]", help="A stored template instead of a text.")
+    ] = None,
+    value: Annotated[
+        list[str] | None, typer.Option(help="A value of the template's placeholder, as name=value; repeatable.")
+    ] = None,
     lane: Lane = None,
     country: Annotated[
         str | None, typer.Option(help="Read the number, without + or 00, as a national one of this country, as in ZA.")
@@ -90,6 +96,8 @@ def send(
     fields: dict[str, Any] = {
         "to": to,
         "text": text,
+        "template": template,
+        "values": named_values(value) if value else None,
         "lane": lane,
         "country": country,
         "from": sender,
@@ -113,9 +121,18 @@ def send(
             print_line(f"cut: {answer.characters_cut} characters, {answer.text_cut!r}")
         if answer.why_parts:
             print_line(f"{answer.parts} parts: {answer.why_parts}")
+        if answer.template or answer.opt_out:
+            print_line(_wording(answer))
     else:
         err.print(f"refused {answer}", markup=False)
     raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)
+
+
+def _wording(answer: Accepted) -> str:
+    """Return the template that the text is from, and the opt-out line that was added."""
+    template = f"template {answer.template}" if answer.template else ""
+    line = f"with the opt-out line of {answer.opt_out}" if answer.opt_out else ""
+    return ", ".join(filter(None, (template, line)))
 
 
 def status(

@@ -56,6 +56,7 @@ from threelane.interfaces.command import schedule as cli_schedule
 from threelane.interfaces.command import (
     suppress as cli_suppress,
 )
+from threelane.interfaces.command import template as cli_template
 from threelane.interfaces.command import (
     top as cli_top,
 )
@@ -108,6 +109,7 @@ app.add_typer(cli_money.app, name="money", rich_help_panel="Operator")
 app.add_typer(cli_limits.app, name="limits", rich_help_panel="Operator")
 app.add_typer(cli_audit.app, name="audit", rich_help_panel="Operator")
 app.add_typer(cli_windows.app, name="windows", rich_help_panel="Operator")
+app.add_typer(cli_template.app, name="template", rich_help_panel="Operator")
 app.add_typer(cli_countries.app, name="countries", rich_help_panel="Operator")
 app.add_typer(cli_producers.producers, name="producers", rich_help_panel="Operator")
 app.command(rich_help_panel="Operator", epilog="Example: threelane erase 27831234567")(cli_erase.erase)

@@ -46,6 +46,12 @@ def without_junk(rows: Iterable[FileRow], template: Template | None) -> Iterator
         yield row._replace(content=problem) if problem else row
 
 
+def junk_in(value: str) -> str:
+    """Return what a program wrote in a value of a text, or a placeholder that was not filled in; "" for none."""
+    left = _LEFT_OVER.search(value)
+    return _of_program(value.strip()) or (left[0] if left else "")
+
+
 def _first_problem(content: Mapping[str, Any], placeholders: frozenset[str]) -> Refusal | None:
     for name, value in content.items():
         if not isinstance(value, str) or name == "to":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from threelane.contract import message
 from threelane.contract.refusal import Refusal
+from threelane.contract.wording import Wording
 from threelane.producer.files.row import FileRow
 
 ROWS = 3
@@ -24,16 +25,19 @@ class Shown(NamedTuple):
     encoding: str
 
 
-def first_messages(rows: Iterable[FileRow], now: int) -> list[Shown]:
+Words = Callable[[Mapping[str, Any]], Wording]  # of a row: the templates and opt-out lines that it may need
+
+
+def first_messages(rows: Iterable[FileRow], now: int, words: Words) -> list[Shown]:
     """Return the first messages that the rows make."""
-    return list(islice(_messages(rows, now), ROWS))
+    return list(islice(_messages(rows, now, words), ROWS))
 
 
-def _messages(rows: Iterable[FileRow], now: int) -> Iterator[Shown]:
+def _messages(rows: Iterable[FileRow], now: int, words: Words) -> Iterator[Shown]:
     for row in rows:
         if isinstance(row.content, Refusal):
             continue
-        draft = message.parse(row.content, now)
+        draft = message.parse(row.content, now, wording=words(row.content))
         if isinstance(draft, Refusal):
             continue
         sms = draft.message

@@ -17,7 +17,7 @@ AS_EVER = {
     "tl:waiting", "tl:heard", "tl:stopping", "tl:producers", "tl:rights", "tl:api-keys", "tl:api-used", "tl:windows",
     "tl:holidays",
     "tl:workers",
-    "tl:countries",
+    "tl:countries", "tl:templates", "tl:opt-out-lines",
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
     "tl:reach", "tl:audit", "tl:confirmations", "tl:confirmed:x",

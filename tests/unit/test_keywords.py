@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -27,6 +27,7 @@ EXAMPLES: dict[Any, tuple[Any, ...]] = {
     list: (["promo", "june"],),
     tuple: (("promo", "june"),),
     Set: ({"promo", "june"},),
+    Mapping: ({"name": "Ana", "order": 4711, "sum": 12.5},),
     type(None): (),
 }
 

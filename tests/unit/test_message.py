@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY, HORIZON
 from threelane.contract.text import Encoding
+from threelane.contract.wording import Filled, Wording
 
 NOW = 1_900_000_000_000
 TO = "27831234567"
@@ -58,19 +60,35 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "look_alikes":         ("1", {"text": "Hello"}),
     "plain_accents":       ("1", {"text": "Hello"}),
     "repeat":              ("1", {"text": "Hello"}),
+    "template":            (" order-shipped@2 ", {"text": "Dear Ana, it comes"}),
+    "values":              ('{"name": "Ana"}', {"text": "Dear Ana, it comes"}),
     "retry_every":         ("2.5", {"retry_every": 2.5}),
     "stop_retrying_after": (3600, {"stop_retrying_after": 3600.0}),
 }
 # fmt: on
 
 
+NAMED = {"template": "order-shipped@2", "values": {"name": "Ana"}}
+
+
+class OneTemplate(Wording):
+    """The template order-shipped@2."""
+
+    def fill(self, reference: str, values: Mapping[str, str], spelt: Mapping[str, str]) -> Filled | Refusal:
+        if reference != NAMED["template"]:
+            return super().fill(reference, values, spelt)
+        return Filled(f"Dear {values['name']}, it comes", reference)
+
+
 def parsed(**fields: Any) -> Draft | Refusal:
     """Parse a message that is valid except for these fields."""
-    plain = {} if {"binary"} & fields.keys() else {"text": "Hello"}
+    plain: dict[str, Any] = {} if {"binary", *NAMED} & fields.keys() else {"text": "Hello"}
+    if NAMED.keys() & fields.keys():
+        plain |= NAMED
     if {"at_gateway", "atGateway"} & fields.keys():
         plain["delay"] = 600
     to = f"+{TO}" if "country" in fields else TO  # a plus needs no country
-    return message.parse({"to": to} | plain | fields, NOW)
+    return message.parse({"to": to} | plain | fields, NOW, wording=OneTemplate())
 
 
 def accepted(**fields: Any) -> Message:

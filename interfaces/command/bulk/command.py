@@ -25,6 +25,7 @@ from threelane.interfaces.command.caller import (
     give_up,
     named_values,
     open_producer,
+    print_json,
     print_line,
 )
 from threelane.interfaces.command.caller import wrong_usage as wrong
@@ -35,6 +36,7 @@ from threelane.interfaces.command.file_numbers import (
     number_rules,
     refuse_bare_numbers,
 )
+from threelane.interfaces.command.template import stored_text
 from threelane.interfaces.command.values import duration_in
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
@@ -57,6 +59,9 @@ def bulk(
         Path, typer.Argument(help="A table with a header (.csv, .xlsx) or JSON Lines; columns: docs/fields.md.")
     ],
     text: Annotated[str | None, typer.Option(help="One text for all messages; {name} inserts that column.")] = None,
+    template: Annotated[
+        str, typer.Option(metavar="NAME[@VERSION]", help="A stored template instead of --text; default: its newest.")
+    ] = "",
     batch: Annotated[
         str,
         typer.Option(help="Job name; runs with the same name are treated as the same job. Default: the file's name."),
@@ -95,8 +100,14 @@ def bulk(
     options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
     values = dict(own_fields(options))
     reading = Reading(format, column or (), encoding, sheet, duplicates)
+    text = _text(text, template, as_json=as_json)
     job = make_job(
-        file, text, Names(batch, run), reading, values, number_rules(numbers, country or values.pop(COUNTRY, ""))
+        file,
+        text,
+        Names(batch, run),
+        reading,
+        values,
+        number_rules(numbers, country or values.pop(COUNTRY, "")),
     )
     report = RefusedReport(refused_file, file)
     try:
@@ -130,6 +141,20 @@ def bulk(
         err.print(finished(job.name, planned.plan.sent), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.FINISHED)
     raise typer.Exit(Exit.REFUSED if counts["refused"] else Exit.OK)
+
+
+def _text(text: str | None, template: str, *, as_json: bool) -> str | None:
+    """Return the text for all rows, None without one; prints the version of a stored template."""
+    if not template:
+        return text
+    if text is not None:
+        wrong("give either --text or --template")
+    stored = stored_text(template)
+    if as_json:
+        print_json({"template": stored.reference})
+    else:
+        print_line(f"template {stored.reference}")
+    return stored.text
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 def show_first(producer: Producer, job: Job, opened: BufferedReader, *, as_json: bool) -> None:
     """Print how the file is read, and its first messages; the file is at its start again."""
-    found = first_messages(job.rows(opened), producer.now())
+    found = first_messages(job.rows(opened), producer.now(), producer.wording)
     opened.seek(0)
     if as_json:
         print_json({"first_messages": [one._asdict() for one in found]})

@@ -34,6 +34,9 @@ def count(counts: Counter[str], answer: Accepted | Rehearsed | Refused | Known) 
         counts["accepted"] += 1
         counts["repeated"] += answer.repeated
         counts["parts"] += 0 if answer.repeated else answer.parts
+        if answer.opt_out and not answer.repeated:
+            counts["opt_out_lines"] += 1
+            counts["opt_out_parts"] += answer.opt_out_parts
 
 
 def print_refused(refused: list[tuple[FileRow, Refused]]) -> None:
@@ -53,6 +56,9 @@ def summary(counts: Counter[str], *, dry_run: bool) -> str:
     others = f"{counts['refused']} refused"
     if counts["repeated"]:
         others = f"{counts['repeated']} already known, {others}"
+    if counts["opt_out_lines"]:
+        line = f"{counts['opt_out_lines']} with an opt-out line that costs {counts['opt_out_parts']} of the parts"
+        others = f"{line}, {others}"
     if not dry_run:
         return f"{new} accepted ({parts} parts), {others}"
     cost = f"about {credits(counts['estimate_millionths'])} credits"

@@ -1,0 +1,85 @@
+"""Template fields: the name of a stored template, and the values of its placeholders."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from threelane.contract.refusal import Code, Refusal
+
+MOST_VALUES = 50
+MOST_LETTERS = 1_000  # of a value; a text of three parts has at most 459
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
+_REFERENCE = re.compile(rf"({NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
+_OBJECT = 'give names and values, as in {"name": "Ana"}'
+
+
+def parse_reference(raw: Any, field: str) -> str | Refusal:
+    """Parse the name of a template, which ``@`` and a version may follow: ``order-shipped@2``."""
+    name = raw.strip() if isinstance(raw, str) else ""
+    if not _REFERENCE.fullmatch(name):
+        return _invalid(
+            field,
+            f"{ascii(raw)[:40]} is not the name of a template",
+            "give a name, as in order-shipped or order-shipped@2",
+        )
+    return name
+
+
+def split(reference: str) -> tuple[str, int]:
+    """Return the name and the version of a parsed reference; version 0: the newest."""
+    name, _, version = reference.partition("@")
+    return name.rstrip(), int(version or 0)
+
+
+def parse_values(raw: Any, field: str) -> dict[str, str] | Refusal:
+    """Parse the values of placeholders, an object or its JSON; numbers become text, and empty values are refused."""
+    given = _object(raw) if isinstance(raw, str) else raw
+    if not isinstance(given, Mapping):
+        return _invalid(field, "not an object", _OBJECT)
+    if len(given) > MOST_VALUES:
+        return _invalid(field, f"{len(given):,} values", f"give at most {MOST_VALUES}")
+    parsed: dict[str, str] = {}
+    for name, value in given.items():
+        where = f"{field}.{str(name)[:40]}".encode("utf-8", "backslashreplace").decode()
+        if not isinstance(name, str):
+            return _invalid(field, f"{ascii(name)[:40]} is not the name of a placeholder", _OBJECT)
+        text = _text(value)
+        if text is None:
+            return _invalid(where, f"a {type(value).__name__} cannot be part of a text", "give a string or a number")
+        if not text.strip():
+            return _invalid(where, "the value is empty", "give a value, or use a template that does not need it")
+        if len(text) > MOST_LETTERS:
+            return _invalid(where, f"{len(text):,} characters", f"give at most {MOST_LETTERS:,}")
+        parsed[name.strip()] = text
+    return dict(sorted(parsed.items()))
+
+
+def _object(raw: str) -> Any:
+    try:
+        return msgspec.json.decode(raw or "{}")
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as text; None for what is neither a text nor a number."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
+        return None
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python converts
+        return None
+
+
+def _invalid(field: str, problem: str, remedy: str) -> Refusal:
+    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy)
