@@ -41,7 +41,22 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 """Names of columns besides those of docs/fields.md, which count in any case as well."""
 
 EXACT_ONLY = frozenset(
-    {"type", "channel", "queue", "delay", "callback", "mo", "unicode", "binary", "concat", "tags", "batch", "producer"}
+    {
+        "type",
+        "channel",
+        "queue",
+        "delay",
+        "callback",
+        "mo",
+        "unicode",
+        "binary",
+        "concat",
+        "tags",
+        "batch",
+        "producer",
+        "template",
+        "values",
+    }
 )
 """Names of fields that address books give to other things in another case: ``Type`` is ``Customer``."""
 
@@ -237,7 +252,7 @@ def _no_recipient(names: Sequence[str], rivals: Sequence[int]) -> str:
 
 
 def _require_one_text(names: Sequence[str], how: How, fields: Mapping[str, int], *, complete: bool) -> None:
-    has_text = bool({"text", "binary"} & set(fields))
+    has_text = bool({"text", "binary", "template"} & set(fields))
     if how.template and "text" in fields:
         title = names[fields["text"]]
         raise InvalidFile(

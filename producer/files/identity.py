@@ -20,7 +20,7 @@ from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import subscriber
 from threelane.producer.files.bulk import FileRow, Identity
 
-_READ = frozenset({"text", "sender", "udh", "binary", "batch", "producer", "client_message_id"})
+_READ = frozenset({"text", "sender", "udh", "binary", "batch", "producer", "client_message_id", "template", "values"})
 CONTENT = ("text", "udh", "binary")
 """What a message says, besides its recipient and sender."""
 
@@ -95,7 +95,9 @@ def _parsed(content: Mapping[str, Any]) -> dict[str, Any] | Refusal:
 def content_key(batch: str, to: str, given: Mapping[str, Any]) -> bytes:
     """Return what the occurrences of a row in a batch have in common, in 10 octets; ``given`` are parsed fields."""
     text, *others = (str(given.get(name, "")) for name in CONTENT)
-    parts = (batch, to, str(given.get("sender", "")), unicodedata.normalize("NFC", text), *others)
+    parts = [batch, to, str(given.get("sender", "")), unicodedata.normalize("NFC", text), *others]
+    if "template" in given:
+        parts += str(given["template"]), repr(given.get("values", {}))
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=10).digest()
 
 

@@ -203,6 +203,17 @@ def test_an_api_key_may_use_templates(api: Api, stored: redis.Redis) -> None:
     assert "values.order" == refused.field
 
 
+def test_a_list_over_http_may_name_templates(api: Api, stored: redis.Redis) -> None:
+    """Each message has its own."""
+    messages: list[Any] = [{"to": TO, "template": NAME, "values": VALUES}, {"to": TO, "template": "nothing"}]
+    with HttpProducer(api.url, api.key("shop")) as shop:
+        first, second = shop.send_many(messages)
+
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Refused)
+    assert "Dear Ana, order 4711 is on its way" == text_of(stored, first)
+
+
 class Operator:
     """Types commands."""
 
@@ -277,6 +288,29 @@ def test_opt_out_lines_on_the_command_line(operator: Operator, client: redis.Red
     assert ["tag:news: removed", "lane:2: Réponds “STOP”", f"tag:news: {STOP}"] == [
         one.detail for one in audit.read(client, 3)
     ]
+
+
+def test_rows_of_a_file_are_known_by_template_and_values(
+    operator: Operator, stored: redis.Redis, tmp_path: Path
+) -> None:
+    """In any order, and with a row that is new: what was accepted is not sent again."""
+    rows = [{"to": f"2783123456{n}", "template": NAME, "values": {"name": "Ana", "order": n}} for n in (1, 2, 1)]
+    rows[2]["values"] = {"name": "Ana", "order": 3}
+    file = tmp_path / "orders.jsonl"
+    words = ("bulk", str(file), "--duplicates", "send", "--numbers", "international", "--json")
+
+    def accepted(lines: list[dict[str, Any]]) -> list[str]:
+        file.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+        result = operator.types(*words)
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [] == [one for one in answers if one.get("accepted") is False], result.output
+        bodies: Any = [stored.hget(key, "body") for key in stored.scan_iter("tl:m:*")]
+        return sorted(json.loads(body)["text"] for body in bodies)
+
+    before = accepted(rows[:2])
+    after = accepted(rows[::-1])
+    assert [f"Dear Ana, order {n} is on its way" for n in (1, 2)] == before
+    assert [f"Dear Ana, order {n} is on its way" for n in (1, 2, 3)] == after
 
 
 def test_a_file_and_a_message_are_sent_with_a_stored_template(

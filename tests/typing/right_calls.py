@@ -29,6 +29,7 @@ def one(producer: Producer | HttpProducer, sender: str | None) -> str:
     producer.send(TO, TEXT, deliver_at="2031-06-30T14:00:00Z", on_doubt="hold", on_too_long="cut")
     producer.send(TO, TEXT, delay=timedelta(minutes=5), at_gateway=True)
     producer.send(TO, binary=b"\x01", udh="06050415810000", delay=90)
+    producer.send(TO, template="order-shipped@2", values={"name": "Ana", "order": 4711})
     return accepted.id
 
 
