@@ -14,8 +14,8 @@ from redis.exceptions import NoPermissionError
 from deploy.redis_users import USERS
 from tests.guarded_redis import MISSING, GuardedRedis
 from tests.servers import wait_until
-from threelane import Producer, ProducerSettings
-from threelane.store import keys, registry, suppression
+from threelane import Producer, ProducerSettings, Unavailable
+from threelane.store import batches, keys, registry, suppression
 from threelane.store.keys import KINDS, Key
 from threelane.store.suppression import Entry
 
@@ -53,6 +53,9 @@ ATTEMPTS = (
     Attempt("list ids: arguments of slow commands", ("SLOWLOG", "GET")),
     Attempt("list ids: SORT", ("SORT", keys.QUEUED[1], "BY", "x")),
     Attempt("list ids: replication", ("PSYNC", "?", "-1")),
+    Attempt("list ids: a batch", ("HSCAN", keys.batch_rows(ID), 0), LISTERS - {"exporter"}),
+    Attempt("list ids: a batch, whole", ("HGETALL", keys.batch_rows(ID)), LISTERS - {"exporter"}),
+    Attempt("list batches", ("ZRANGE", keys.BATCHES, 0, -1), LISTERS),
     Attempt("take nudges", ("RPOP", keys.queue(1)), {"worker", "operator"}),
     Attempt("drop nudges", ("LTRIM", keys.queue(1), 1, 0)),
     Attempt("drop events: XADD MAXLEN 0", ("XADD", keys.EVENTS, "MAXLEN", 0, "*", "a", "b"), MOVERS),
@@ -296,3 +299,26 @@ def test_a_producer_does_its_work_and_a_damaged_record_stops_nothing(
     with Producer(ProducerSettings(**settings, producer="bank")) as bank:
         assert bank.send_many([notice])[0].accepted
     assert {f"producer key {keys.PRODUCERS}"} >= set(guarded.refusals())  # where earlier versions stored rights
+
+
+def test_a_reader_sees_its_batches_and_a_producer_only_what_it_knows(
+    guarded: GuardedRedis, stored: redis.Redis
+) -> None:
+    """A producer looks up ids that it has; listing a batch needs the user that sees all producers' ids."""
+    stored.acl_log_reset()
+    found: dict[str, Any] = {}
+    for user in ("producer", "reader"):
+        settings: dict[str, Any] = {"redis_url": guarded.plain_url_of(user), "redis_ca_file": None}
+        with Producer(ProducerSettings(**settings, producer="shop")) as shop:
+            sent = shop.send("27999500001", f"Hello {user}", batch="spring", delay=60)
+            known = batches.known(redis.Redis.from_url(guarded.plain_url_of(user)), "shop", "spring", [sent.id, ID])
+            assert [True, False] == known
+            if user == "reader":
+                found = {one.id: one.status for one in shop.batch_report("spring")}
+                assert ["spring"] == [one.name for one in shop.batches()]
+                assert {"cancelled"} == {one.answer for one in shop.cancel_batch("spring")}
+            else:
+                with pytest.raises(Unavailable, match="permission"):
+                    shop.batch("spring")
+    assert 2 == len(found)
+    assert ["producer"] == [one.partition(" ")[0] for one in guarded.refusals()]
