@@ -1,6 +1,7 @@
 """Batches: what a batch costs: memory of a row, and Redis' time of ``batch show`` beside few and many other messages.
 
-``python -m bench.batches --rows 100000 --others 1000000``: one Redis of its own, which ends with the run.
+``python -m bench.batches --rows 100000 --others 1000000``: two Redis
+of its own, which end with the run; they take turns.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 import statistics
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import redis
 import redis.asyncio
 
 from bench.processes import cpu_of
+from bench.suppressed import settle, used
 from bench.systems import OPTIONS
 from tests.servers import RedisServer
 from threelane.contract import message
@@ -31,8 +35,7 @@ from threelane.store.record import Field
 from threelane.store.states import Status
 from threelane.worker.upkeep.copy_outcomes import copy
 
-NAME, AT, ROUNDS, FEW = "newsletter", 1_750_000_000_000, 3, 10_000
-MILLISECOND_US = 1_000
+NAME, AT, ROUNDS, FEW = "newsletter", 1_750_000_000_000, 7, 10_000
 
 
 def drafts(first: int, count: int, batch: str) -> Iterator[Draft]:
@@ -71,24 +74,28 @@ def memory(client: redis.Redis, key: str) -> int:
     return taken
 
 
-def used(client: redis.Redis) -> int:
-    """Return the octets that Redis' data takes."""
-    found: Any = client.info("memory")
-    return int(found["used_memory"])
+@dataclass
+class Side:
+    """A Redis with the batch and some other messages."""
 
+    client: redis.Redis
+    url: str
+    pid: int
+    spent_ms: list[float] = field(default_factory=list)
 
-def show(client: redis.Redis, pid: int) -> dict[str, float]:
-    """Return Redis' CPU milliseconds of one ``batch show``, and its longest command in microseconds."""
-    client.config_set("slowlog-log-slower-than", MILLISECOND_US // 10)
-    client.slowlog_reset()
-    spent = []
-    for _ in range(ROUNDS):
-        before = cpu_of(pid)
-        assert progress.read(client, "", NAME, AT)
-        spent.append((cpu_of(pid) - before) * 1000)
-    slow: Any = client.slowlog_get(100)
-    longest = max((one["duration"] for one in slow if not one["command"].startswith(b"CONFIG")), default=0)
-    return {"redis_ms": round(statistics.median(spent)), "longest_command_us": longest}
+    def show(self) -> None:
+        """Read the progress of the batch, and note Redis' CPU milliseconds."""
+        before = cpu_of(self.pid)
+        assert progress.read(self.client, "", NAME, AT)
+        self.spent_ms.append((cpu_of(self.pid) - before) * 1000)
+
+    def longest_us(self) -> int:
+        """Return how long the longest command of one ``batch show`` takes, in microseconds."""
+        self.client.config_set("slowlog-log-slower-than", 50)
+        self.client.slowlog_reset()
+        assert progress.read(self.client, "", NAME, AT)
+        slow: Any = self.client.slowlog_get(1000)
+        return max((one["duration"] for one in slow if not one["command"].startswith(b"CONFIG")), default=50)
 
 
 async def copied(url: str) -> int:
@@ -97,24 +104,36 @@ async def copied(url: str) -> int:
         return await copy(client, digest("", NAME), ROWS_KEPT_MS, AT)
 
 
-def measure(client: redis.Redis, pid: int, url: str, rows: int, others: int) -> dict[str, Any]:
-    """Return all figures."""
-    own = digest("", NAME)
-    fill(client, 0, rows, NAME)
-    listed = memory(client, keys.batch_rows(own))
-    fill(client, 10_000_000, FEW)
-    found: dict[str, Any] = {"rows": rows, "show_beside_10000": show(client, pid)}
-    fill(client, 20_000_000, others - FEW)
-    found |= {"others": others, "show_beside_others": show(client, pid)}
-    end_all(client)
-    before = cpu_of(pid)
-    found |= {"copied": asyncio.run(copied(url)), "copy_redis_ms": round((cpu_of(pid) - before) * 1000)}
-    found |= {"show_of_a_finished_batch": show(client, pid)}
+def measure(few: Side, many: Side, rows: int, others: int) -> dict[str, Any]:
+    """Return all figures; the two sides take turns, since a machine is slower in one minute than in the next."""
+    key = keys.batch_rows(digest("", NAME))
+    for side, count in ((few, FEW), (many, others)):
+        fill(side.client, 0, rows, NAME)
+        fill(side.client, 10_000_000, count)
+        settle(side.client)
+    for _ in range(ROUNDS):
+        few.show()
+        many.show()
+    spent = {name: statistics.median(side.spent_ms) for name, side in (("few", few), ("many", many))}
+    found: dict[str, Any] = {
+        "rows": rows,
+        "others": [FEW, others],
+        "show_redis_ms": [round(spent["few"]), round(spent["many"])],
+        "longest_command_us": many.longest_us(),
+        "bytes_a_row": round(memory(few.client, key) / rows, 1),
+    }
+    end_all(few.client)
+    settle(few.client)
+    before = cpu_of(few.pid)
+    found |= {"copied": asyncio.run(copied(few.url)), "copy_redis_ms": round((cpu_of(few.pid) - before) * 1000)}
+    few.spent_ms.clear()
+    for _ in range(ROUNDS):
+        few.show()
     return found | {
-        "bytes_a_row": round(listed / rows, 1),
-        "bytes_a_row_with_its_outcome": round(memory(client, keys.batch_rows(own)) / rows, 1),
-        "bytes_of_a_batch_itself": memory(client, keys.batch(own)),
-        "bytes_of_a_small_batch": small(client),
+        "show_of_a_finished_batch_redis_ms": round(statistics.median(few.spent_ms)),
+        "bytes_a_row_with_its_outcome": round(memory(few.client, key) / rows, 1),
+        "bytes_of_a_batch_itself": memory(few.client, keys.batch(digest("", NAME))),
+        "bytes_of_the_rows_of_a_batch_of_ten": small(few.client),
     }
 
 
@@ -130,13 +149,20 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=100_000)
     arguments.add_argument("--others", type=int, default=1_000_000)
     given = arguments.parse_args()
+    with ExitStack() as stack:
+        few, many = stack.enter_context(opened()), stack.enter_context(opened())
+        print(json.dumps(measure(few, many, given.rows, given.others), indent=2))
+
+
+@contextmanager
+def opened() -> Iterator[Side]:
+    """Yield a Redis of its own."""
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder), *OPTIONS).start()
         try:
             assert server.process
             with redis.Redis.from_url(server.url) as client:
-                figures = measure(client, server.process.pid, server.url, given.rows, given.others)
-                print(json.dumps(figures, indent=2))
+                yield Side(client, server.url, server.process.pid)
         finally:
             server.stop()
 

@@ -11,7 +11,7 @@ import msgspec
 from threelane.contract.schedule import DAY
 from threelane.store.batches import TAG_OCTETS
 from threelane.store.record import Field, Values
-from threelane.store.states import FINAL, Status
+from threelane.store.states import AT_REST, FINAL, Status
 
 READ = (
     Field.STATUS,
@@ -46,7 +46,7 @@ _STORED: Mapping[int, Status] = MappingProxyType(
 )
 """The octet of each state; 0: the record expired before its outcome was copied."""
 _OCTETS = {status: octet for octet, status in _STORED.items()}
-COPIED = frozenset(Status) - {Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT}
+COPIED = AT_REST | {Status.SENT}
 """The states that are copied: a record in another one does not expire."""
 _FORM = Struct(">BBBHI")  # state, flags, parts, day, amount; then code and reason
 _CLOSED, _CHARGED = 1, 2

@@ -20,7 +20,7 @@ from threelane.store.outcome import READ, BatchMessage
 from threelane.store.readable import row
 from threelane.store.states import AT_REST, FINAL, Status
 
-WAITING = frozenset({Status.SCHEDULED, Status.QUEUED})
+WAITING = frozenset(one for one in Status if one in {"scheduled", "queued", "paused"})
 _MAY_BE_CHARGED = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.IN_DOUBT, Status.UNKNOWN})
 _FAILED = frozenset({Status.DEAD, Status.UNDELIVERED, Status.EXPIRED, Status.UNKNOWN})
 _SILENT_MS = 60_000  # a worker that did not report for this long is gone

@@ -122,6 +122,7 @@ class Reader:
         (folder / "messages.csv").write_text("to,text\n+27831234567,Hello\n", encoding="utf-8")
         (folder / "za.ics").write_text(CALENDAR, encoding="utf-8", newline="\r\n")
         self.known = self.producer.send("27831234567", "Your code is 4711").id
+        self.producer.send("27831234567", "20 % off", batch="spring-sale")
         self.environment = {
             "THREELANE_REDIS_URL": url,
             "THREELANE_GATEWAY_URL": sandbox.url,
