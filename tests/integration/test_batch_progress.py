@@ -192,11 +192,14 @@ def test_an_erasure_removes_a_persons_tags_and_keeps_the_rows(system: System, st
     """In all batches, with the outcome of the row; nothing is sent to the person again."""
     own = digest("", NAME)
     system.run(copy(system.client, own, ROWS_KEPT_MS, system.now))
-    system.take(to="27831234560", batch="another")
-    before = dict(batches.rows(system.sync, "", NAME))
+    erased = states["delivered"], subscriber_tag(own, "27831234565")
+    system.take(to="27831234565", batch="another", text="And again")
+    before = dict(batches.rows_of(system.sync, own))
+    outcome = before[erased[0]].removeprefix(erased[1])
 
-    assert 2 == erase_tags(system.sync, ["27831234560"])
-    assert before | {states["scheduled"]: ERASED} == dict(batches.rows(system.sync, "", NAME))
+    assert 2 == erase_tags(system.sync, ["27831234565"])
+    assert outcome
+    assert before | {erased[0]: ERASED + outcome} == dict(batches.rows_of(system.sync, own))
     assert EXPECTED == counts(read(system))
 
 
