@@ -220,13 +220,16 @@ MOVED_WRITES = (
     Key.AWAITING,
     Key.DOUBT,
     Key.DEAD,
+    Key.PAUSED,
+    Key.PAUSED_ORDER,
     Key.DAMAGED,
     Key.EXPECTED,
     Key.LATE,
     Key.STOPPING,
 )
-INDEXED = (Key.QUEUED, Key.LEASES, Key.DUE, Key.AWAITING, Key.DOUBT, Key.DEAD)
+INDEXED = (Key.QUEUED, Key.PAUSED, Key.LEASES, Key.DUE, Key.AWAITING, Key.DOUBT, Key.DEAD)
 LIMITED_BOTH = (Key.LIMIT_COUNTS, Key.RUNS)
+PAUSE = ("producer/pause", "producer/resume", "store/complete")
 INTAKE = ("producer/accept", "producer/cancel", "producer/reschedule")
 DELIVERED = (Key.DELIVERIES, Key.DELIVERY, Key.UNDELIVERED)
 READ_EVENTS = "xreadgroup xautoclaim xack xgroup|create"
@@ -238,7 +241,7 @@ USERS = (
         "services with the library or the command line: send, cancel by id, reschedule, status",
         both=(*MOVED_BOTH, *LIMITED_BOTH, *BATCHED_BOTH),
         writes=(*MOVED_WRITES, *BATCHED_WRITES, Key.BLOCKS_TO_HOLD),
-        looked_up=(Key.SUPPRESSED, Key.BATCH_ROWS, Key.TEMPLATES),
+        looked_up=(Key.SUPPRESSED, Key.BATCH_ROWS, Key.PAUSES, Key.TEMPLATES),
         noted=(Key.COUNTRIES,),
         edited=COUNTED_BY_NUMBER,
         reads=(Key.BUDGETS, Key.PRICES, Key.RIGHTS, Key.CEILING, Key.LIMITS, Key.OPT_OUT_LINES),
@@ -253,7 +256,7 @@ USERS = (
     RedisUser(
         "reader",
         "such services that also read events, list schedules or cancel by tag: they see all producers' ids",
-        both=(*MOVED_BOTH, *MOVED_WRITES, *LIMITED_BOTH, *BATCHED_BOTH, *BATCHED_WRITES),
+        both=(*MOVED_BOTH, *MOVED_WRITES, *LIMITED_BOTH, *BATCHED_BOTH, *BATCHED_WRITES, Key.PAUSES),
         writes=(Key.BLOCKS_TO_HOLD,),
         looked_up=(Key.SUPPRESSED, Key.TEMPLATES),
         noted=(Key.COUNTRIES,),
@@ -270,9 +273,10 @@ USERS = (
         ),
         declares=(Key.PRODUCERS,),
         ends=(Key.RECORD, Key.SPENT, Key.RUNS, Key.BATCH, Key.BATCH_ROWS, *COUNTED_BY_NUMBER),
-        scripts=(*INTAKE, "store/find"),
+        scripts=(*INTAKE, *PAUSE, "store/find"),
         commands=(
-            f"memory|stats hgetall hmget hget get lpush llen zrange zrevrange zscan hscan pexpiretime {READ_EVENTS}"
+            "memory|stats hgetall hmget hget get lpush llen hset hdel zrange zrevrange zscan zlexcount hscan pexpiretime"
+            f" {READ_EVENTS}"
         ),
         lists=PUSHED,
     ),
@@ -285,6 +289,7 @@ USERS = (
             *LIMITED_BOTH,
             *BATCHED_BOTH,
             *BATCHED_WRITES,
+            Key.PAUSES,
             Key.HOLDS,
             Key.BLOCKS_TO_HOLD,
             Key.RATE,
@@ -361,6 +366,7 @@ USERS = (
                 for one in ("adopt", "erase", "expire", "forget", "forget_waits", "release", "report", "sweep")
             ),
             "producer/accept",
+            *PAUSE,
             "worker/dead/redrive",
             "store/find",
             "store/forget",
@@ -390,7 +396,7 @@ USERS = (
         ),
         writes=(*MOVED_WRITES, Key.INBOX, Key.HEARD, Key.PROBE, Key.CONFIRMATIONS),
         reads=(Key.BUDGETS,),
-        looked_up=(Key.TEXTED, Key.REPLY_OWNERS, Key.REACH),
+        looked_up=(Key.TEXTED, Key.REPLY_OWNERS, Key.REACH, Key.PAUSES),
         edited=(Key.SUPPRESSED,),
         ends=(Key.RECORD, Key.SPENT, Key.OWNERS, Key.REPLY, Key.REPLY_PARTS, Key.PROBE),
         finds=INDEXED,
@@ -417,6 +423,7 @@ USERS = (
             *LIMITED_BOTH,
             *BATCHED_BOTH,
             *BATCHED_WRITES,
+            Key.PAUSES,
             Key.API_RATE,
             Key.API_USED,
             Key.HOLDS,
@@ -469,6 +476,7 @@ USERS = (
         ),
         scripts=(
             *INTAKE,
+            *PAUSE,
             "store/access",
             "store/find",
             "store/suppress",

@@ -102,7 +102,7 @@ local function take(i, record, message, entries)
     return AcceptResult.abroad .. ':' .. list
   end
   local given, entry
-  if needs_right or entries or budgeted or not suppressed then
+  if needs_right or entries or budgeted or not suppressed or pause.is_any() then
     given = {}
     for i = 1, #values, 2 do given[values[i]] = values[i + 1] end
     if needs_right and not may_bypass(given[Field.producer] or '') then
@@ -138,10 +138,15 @@ local function take(i, record, message, entries)
   end
   if print ~= '' then append(values, Field.print, print) end
   if due > 0 then append(values, Field.due, written(due)) end
-  local status = due > 0 and Status.scheduled or Status.queued
+  local status, score = due > 0 and Status.scheduled or Status.queued, due > 0 and due or accepted_at
+  local paused = given and pause.of(producer, given[Field.batch])
   parts_text[parts] = parts_text[parts] or written(parts)
   local taken = {[Field.lane] = lane, [Field.estimate] = estimate, [Field.period] = period, [Field.producer] = producer}
-  place(record, message[NewMessage.id], taken, status, due > 0 and due or accepted_at,
+  if paused then
+    pause.note(record, message[NewMessage.id], taken, paused, score)
+    status, score = Status.paused, given[Field.expires]
+  end
+  place(record, message[NewMessage.id], taken, status, score,
     Field.lane, lane, Field.to, message[NewMessage.to], Field.country, country, Field.parts, parts_text[parts], Field.accepted, accepted_at, unpack(values))
   if lane == '1' then index(KEY.expected, message[NewMessage.id], due > 0 and due or accepted_at) end
   commit(record, taken, nil, status)
@@ -170,7 +175,7 @@ local keys, taken, ABSENT = {}, {}, {}
 for i = 1, #ARG.messages do keys[i] = KEY.records[i] end
 local is_any_known = redis.call('EXISTS', unpack(keys)) > 0
 
-local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged}
+local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged, Field.paused}
 for i, message in ipairs(ARG.messages) do
   local record = keys[i]
   local may_be_known = is_any_known or taken[record]

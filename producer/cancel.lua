@@ -3,7 +3,7 @@
 -- in progress, or in doubt, is marked: move.lua ends it instead of trying it again.
 -- KEYS  records   ARG  now, keep_ms, gateway_stops (the gateway can stop messages that it holds), ids
 -- ->    for each id the result and the state that it was or is in: 'cancelled:queued'; or 'unknown'
-local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.dead] = true}
+local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.paused] = true, [Status.dead] = true}
 local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true}
 local answers, FIELDS = {}, fields(Field.gateway_due)
 local mark = string.format('%d %d', ARG.now, ARG.keep_ms)

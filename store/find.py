@@ -34,7 +34,7 @@ from threelane.store.states import FINAL, Status
 BATCH = 500
 SLICE = 1_000  # records in a call of a search for ids
 MOST_ROUNDS = 10  # of a search for messages to cancel, while workers move them
-_MOVING = (Status.SENDING, Status.IN_DOUBT, Status.SCHEDULED, Status.QUEUED)
+_MOVING = (Status.SENDING, Status.IN_DOUBT, Status.SCHEDULED, Status.QUEUED, Status.PAUSED)
 SHOWN = (
     Field.STATUS,
     Field.LANE,
@@ -53,6 +53,7 @@ SHOWN = (
     Field.EXPIRES,
     Field.GATEWAY_DUE,
     Field.CANCEL,
+    Field.PAUSED,
 )
 _ID = re.compile(r"[0-9a-f]{32}")
 

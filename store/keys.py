@@ -38,6 +38,9 @@ class Key(StrEnum):
     RECORD = "m"
     DUE = "due"
     QUEUED = "queued"
+    PAUSED = "paused"
+    PAUSED_ORDER = "paused-order"
+    PAUSES = "pauses"
     LEASES = "leases"
     DOUBT = "doubt"
     DEAD = "dead"
@@ -136,6 +139,10 @@ KINDS: dict[Key, KeyKind] = {
                         "message id", "the retention after it was sent or ended"),
     Key.DUE: KeyKind("zset", "ids that wait for a time; score: when they are due, ms", "lane"),
     Key.QUEUED: KeyKind("zset", "ids that are due and not claimed; score: when they were queued, ms", "lane"),
+    Key.PAUSED: KeyKind("zset", "ids of paused batches; score: when their validity ends, ms"),
+    Key.PAUSED_ORDER: KeyKind("zset", "the same, by batch and in the order to be sent: <digest of the batch>:<lane>:"
+                              "<since it waits, or when it is due, ms>:<id>"),
+    Key.PAUSES: KeyKind("hash", "digest of a paused batch -> JSON of its name, since when and by whom: pauses.py"),
     Key.LEASES: KeyKind("zset", "ids with an attempt in progress; score: when the lease expires, ms", "lane"),
     Key.DOUBT: KeyKind("zset", "ids in doubt; score: when to query the gateway next, ms", "lane"),
     Key.DEAD: KeyKind("zset", "dead letters; score: since when, ms"),
@@ -272,6 +279,9 @@ LEASES = by_lane(Key.LEASES)
 DOUBT = by_lane(Key.DOUBT)
 AWAITING = by_lane(Key.AWAITING)
 DEAD = key(Key.DEAD)
+PAUSED = IndexKey(key(Key.PAUSED))
+PAUSED_ORDER = key(Key.PAUSED_ORDER)
+PAUSES = key(Key.PAUSES)
 DAMAGED = key(Key.DAMAGED)
 CEILING = key(Key.CEILING)
 TALLY = key(Key.TALLY)
@@ -330,12 +340,13 @@ PROBE = key(Key.PROBE)
 INDEXES = {
     Status.SCHEDULED: Key.DUE,
     Status.QUEUED: Key.QUEUED,
+    Status.PAUSED: Key.PAUSED,
     Status.SENDING: Key.LEASES,
     Status.IN_DOUBT: Key.DOUBT,
     Status.DEAD: Key.DEAD,
     Status.SENT: Key.AWAITING,
 }
-"""The index of each state, one per lane except that of dead letters; a final id is in none."""
+"""The index of each state, one per lane except those of dead letters and paused messages; a final id is in none."""
 
 FORMER = {
     status: IndexKey(PREFIX + INDEXES[status])

@@ -26,7 +26,7 @@ from threelane.store.places import Places, UnknownName
 from threelane.store.rates import Rate
 from threelane.store.record import BEFORE_SENT, NEEDED, SHAPES, Field
 from threelane.store.signature import Signature
-from threelane.store.states import MAY_FOLLOW, Status
+from threelane.store.states import MAY_FOLLOW, STORED, Status
 from threelane.store.tally import Count
 from threelane.store.waiting import SINCE, Cause
 
@@ -74,6 +74,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     spaces["Table"] = {
         "may_follow": _may_follow(),
         "indexes": _indexes(places.by_name),
+        "stored": _table({status: f"'{stored}'" for status, stored in STORED.items()}),
         "since": _list(SINCE),
         "shapes": _table({name: f"FITS.{shape}" for name, shape in SHAPES.items()}),
         "needed": _table({name: f"'{when}'" for name, when in NEEDED.items()}),

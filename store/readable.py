@@ -19,7 +19,7 @@ from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.store import keys
 from threelane.store.record import ALWAYS, BEFORE_SENT, NEEDED, SHAPES, Field, Shape
-from threelane.store.states import Status
+from threelane.store.states import STORED, Status
 
 CODE = "damaged_record"
 """The code and the reason of a message whose record is unreadable."""
@@ -39,6 +39,7 @@ _FITS: Mapping[Shape, Callable[[str], Any]] = {
     Shape.DIGITS: re.compile(r"[0-9]{1,20}").fullmatch,
     Shape.WAITS: re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?: |$))*").fullmatch,
     Shape.WAITING: re.compile(r"[0-9]:[A-Za-z_]+:[0-9]+").fullmatch,
+    Shape.PAUSED: re.compile(r"[0-9a-f]{40}:[0-9]:[0-9]+").fullmatch,
     Shape.REPORTS: re.compile(r"(?:[0-9]+ .*)?", re.DOTALL).fullmatch,
     Shape.CANCEL: re.compile(r"[0-9]+ [0-9]+").fullmatch,
     Shape.BODY: re.compile(r"\{.*", re.DOTALL).fullmatch,
@@ -83,6 +84,8 @@ def readable(reply: Any, names: Collection[str] = tuple(Field)) -> dict[str, str
         else:
             found[key] = value
     faults += _missing(found, {*names}.difference(faults))
+    if Field.PAUSED in found and found.get(Field.STATUS) == STORED[Status.PAUSED]:
+        found[Field.STATUS] = Status.PAUSED.value
     return _filled(found, faults) if faults else found
 
 

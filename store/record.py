@@ -73,6 +73,8 @@ class Field(StrEnum):
     REDRIVEN = "redriven"  # when
     # from any move off the plain path
     WAITING = "waiting"  # lane, cause and since when it waits: waiting.py
+    # from any move to its batch's pause
+    PAUSED = "paused"  # digest of the batch, lane, and since when it waits or when it is due: pauses.py
     # from late
     LATE = "late"  # when its late event was published
     # from sweep
@@ -110,6 +112,7 @@ class Shape(StrEnum):
     DIGITS = "digits"
     WAITS = "waits"
     WAITING = "waiting"
+    PAUSED = "paused"
     REPORTS = "reports"
     CANCEL = "cancel"
     BODY = "body"  # JSON of a message; scripts only check how it begins
@@ -154,6 +157,7 @@ SHAPES: Mapping[Field, Shape] = MappingProxyType(
         Field.PERIOD: Shape.DIGITS,
         Field.WAITS: Shape.WAITS,
         Field.WAITING: Shape.WAITING,
+        Field.PAUSED: Shape.PAUSED,
         Field.REPORTS: Shape.REPORTS,
         Field.CANCEL: Shape.CANCEL,
         Field.BODY: Shape.BODY,
@@ -169,5 +173,5 @@ NEEDED: Mapping[Field, str] = MappingProxyType(
     }
 )
 """The fields without which a record is unreadable, and when."""
-BEFORE_SENT = (Status.SCHEDULED, Status.QUEUED, Status.SENDING)
+BEFORE_SENT = (Status.SCHEDULED, Status.QUEUED, Status.PAUSED, Status.SENDING)
 """The states in which the fields ``UNTIL_SENT`` are needed."""

@@ -7,7 +7,7 @@ import redis
 from threelane.store import keys
 from threelane.store.states import Status
 
-COUNTED = (Status.SCHEDULED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
+COUNTED = (Status.SCHEDULED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
 """The states whose number is shown beside the lanes; queued messages are shown by lane."""
 
 

@@ -10,6 +10,7 @@ class Status(StrEnum):
 
     SCHEDULED = "scheduled"  # waits for a time: a schedule, a retry, a deferral
     QUEUED = "queued"  # due, in the queue of its lane
+    PAUSED = "paused"  # its batch is paused; see store/pauses.py
     SENDING = "sending"  # an attempt is in progress, under a lease
     SENT = "sent"  # accepted by the gateway
     DELIVERED = "delivered"
@@ -27,11 +28,13 @@ _REPORTED = {Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED, Status.CANCEL
 # A receipt may arrive before the gateway's response, or after a wrong one, so a reported state may follow every state
 # with an attempt.
 MAY_FOLLOW: dict[Status, set[Status]] = {
-    Status.SCHEDULED: {Status.QUEUED, Status.DEAD, Status.SENT, *_REPORTED},
-    Status.QUEUED: {Status.SENDING, Status.SCHEDULED, Status.DEAD, Status.SENT, *_REPORTED},
+    Status.SCHEDULED: {Status.QUEUED, Status.PAUSED, Status.DEAD, Status.SENT, *_REPORTED},
+    Status.QUEUED: {Status.SENDING, Status.SCHEDULED, Status.PAUSED, Status.DEAD, Status.SENT, *_REPORTED},
+    Status.PAUSED: {Status.QUEUED, Status.SCHEDULED, Status.DEAD, Status.SENT, *_REPORTED},
     Status.SENDING: {
         Status.QUEUED,
         Status.SCHEDULED,
+        Status.PAUSED,
         Status.SENT,
         Status.DEAD,
         Status.IN_DOUBT,
@@ -41,13 +44,14 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
     Status.IN_DOUBT: {
         Status.QUEUED,
         Status.SCHEDULED,
+        Status.PAUSED,
         Status.SENT,
         Status.DEAD,
         Status.UNKNOWN,
         *_REPORTED,
     },
     Status.SENT: {Status.UNKNOWN, Status.IN_DOUBT, *_REPORTED},  # in doubt: the gateway no longer knows it
-    Status.DEAD: {Status.QUEUED, Status.SENT, *_REPORTED},  # redrive, or a receipt
+    Status.DEAD: {Status.QUEUED, Status.PAUSED, Status.SENT, *_REPORTED},  # redrive, or a receipt
     Status.DELIVERED: set(),
     Status.UNDELIVERED: set(),
     Status.EXPIRED: set(),
@@ -58,3 +62,10 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
 
 FINAL = frozenset(status for status, following in MAY_FOLLOW.items() if not following)
 AT_REST = FINAL | {Status.DEAD}  # nothing changes without a command or a receipt
+
+STORED: dict[Status, Status] = {Status.PAUSED: Status.SCHEDULED}
+"""What the field ``status`` of a record has for a state, if not the state itself.
+
+Workers of earlier versions do not know a paused message's state, and would set the message aside as damaged; one that
+is scheduled and in no due set they leave alone.  The field ``paused`` of its record makes it paused.
+"""

@@ -37,6 +37,7 @@ class Count(StrEnum):
     IN_DOUBT = "in_doubt", "lane", "code"
     EMULATED = "emulated", "lane", "code"
     EXPIRED = "expired", "lane", "code"
+    EXPIRED_PAUSED = "expired_paused", "lane"  # while their batch was paused
     DEAD = "dead", "code", "owner"
     UNKNOWN = "unknown", "code", "owner"
     STALE_SETTLE = "stale_settle"

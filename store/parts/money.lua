@@ -4,7 +4,7 @@
 local burnt = 0
 
 local COMMITTED = {
-  [Status.scheduled] = true, [Status.queued] = true, [Status.sending] = true, [Status.in_doubt] = true,
+  [Status.scheduled] = true, [Status.queued] = true, [Status.paused] = true, [Status.sending] = true, [Status.in_doubt] = true,
 }
 local GIVEN_BACK = {
   [Status.dead] = true, [Status.cancelled] = true, [Status.expired] = true, [Status.emulated] = true,

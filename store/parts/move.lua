@@ -1,4 +1,4 @@
--- PARTS record, guard, repair, tally, index, events, money, waiting
+-- PARTS record, guard, repair, tally, index, events, money, waiting, pause
 -- Move: a message goes from one state to another as the table in store/states.py allows; its index, budgets and counts
 -- follow, and, off the plain path, why and since when it waits. The record of a message is read and written once.
 
@@ -10,7 +10,7 @@ local ended = {}
 
 -- The names of the fields that a move reads, and the other fields that a script reads.
 local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, Field.waiting, Field.cancel,
-  Field.producer, ...} end
+  Field.producer, Field.paused, ...} end
 
 -- The index of a state and a lane, or nil for a final state.
 local function index_of(status, lane)
@@ -24,7 +24,7 @@ local function is_final(status) return not next(MAY[status]) end
 
 -- Put a record into a state: its fields, the state's index, and the count.
 local function place(record, id, known, to, score, ...)
-  write(record, Field.status, to, ...)
+  write(record, Field.status, STORED[to] or to, ...)
   index(index_of(to, known.lane), id, score)
   if to == Status.dead or is_final(to) then ended[#ended + 1] = {record, id} end
   count_of(TO[known.lane], to)
@@ -39,7 +39,8 @@ local given  -- the cause that a script gives for a move
 -- -> why a message waits in its new state, by the script or by the states; nil on the plain path, to which a message
 --    returns when its sending window opens.
 local function why_it_waits(known, from, to)
-  if given or BECAUSE[to] then return given or BECAUSE[to] end
+  if to == Status.paused then return nil end
+  if given ~= nil or BECAUSE[to] then return given or given == nil and BECAUSE[to] or nil end
   local was_off = from == Status.in_doubt or known.waiting and not string.find(known.waiting, WINDOW, 1, true)
   return to == Status.queued and was_off and Cause.requeued or nil
 end
@@ -69,7 +70,7 @@ end
 
 -- Move a record from the state in `known` to another, if the table allows it, and write the given fields; -> true, or
 -- false and nothing changed. The token is deleted with its attempt, the body with the last one. A message that was cancelled
--- meanwhile is cancelled instead of tried again: known.status is its new state.
+-- meanwhile is cancelled instead of tried again, and one of a paused batch is paused: known.status is its new state.
 local function move(record, id, known, to, score, ...)
   local from = known.status
   if not MAY[from] or not MAY[from][to] then
@@ -78,6 +79,8 @@ local function move(record, id, known, to, score, ...)
   end
   index(index_of(from, known.lane), id)
   if known.cancel and ATTEMPTED[from] and TRIED_AGAIN[to] then to = end_cancelled(record, known) end
+  to, score = pause.instead(record, id, known, to, score)
+  if to ~= Status.paused then pause.forget(record, id, known) end
   if to == Status.sent or is_final(to) then
     drop(record, Field.body, Field.token)
   elseif from == Status.sending then
@@ -89,10 +92,18 @@ local function move(record, id, known, to, score, ...)
   return true
 end
 
--- Move a record to a state in which the message waits for a cause that does not follow from the states.
+-- Move a record to a state in which the message waits for a cause that does not follow from the states; false: for none.
 local function move_because(cause, record, id, known, to, score)
   given = cause
   return move(record, id, known, to, score)
+end
+
+-- Put a message of a paused batch aside.
+-- digest  of its batch
+-- due     when it is due, if it waits for a time
+function pause.put_aside(record, id, known, digest, due)
+  pause.note(record, id, known, digest, due or since_of(record))
+  return move(record, id, known, Status.paused, known.expires)
 end
 
 local OUTCOME = {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.parts, Field.accepted, Field.sent,
@@ -117,94 +128,99 @@ local function publish_outcomes()
   end
 end
 
-local INTERNAL_ERROR, DAMAGED, OPERATOR = 'internal_error', 'damaged_record', 'operator'
-local KEPT_MS, FILES = 30 * DAY * 1000, Table.files
-local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
-local MOST_DAMAGED_IDS = 1000  -- ids that the index of unreadable records keeps
-
--- -> the file and line of an error, or the kind of the server's error; without data.
-local function place_in_source(failed)
-  if type(failed) == 'table' then return string.match(failed.err or '', '^[%u]+') or 'redis' end
-  local line, found = tonumber(string.match(failed, 'user_script:(%d+)') or 1), nil
-  for _, file in ipairs(FILES) do
-    if file[1] <= line then found = file end
-  end
-  return found[2] .. ':' .. string.format('%d', line - found[1] + 1)
-end
-
-local function drop_from_indexes(id)
-  for lane = 1, 3 do
-    for _, of in pairs(INDEX) do index(of(lane), id) end
-  end
-  index(KEY.expected, id)
-  index(KEY.late, id)
-  index(KEY.stopping, id)
-end
-
--- -> state and lane of the index that has an id; nil if none has.
-local function index_holding(id)
-  for lane = 1, 3 do
-    for status, of in pairs(INDEX) do
-      if redis.call('ZSCORE', of(lane), id) then return status, tostring(lane) end
-    end
-  end
-end
-
-local function list_as_ended(record, id)
-  for _, one in ipairs(ended) do
-    if one[1] == record then return end
-  end
-  ended[#ended + 1] = {record, id}
-end
-
-local function list_as_unreadable(id)
-  redis.call('ZADD', KEY.damaged, ARG.now, id)
-  redis.call('ZREMRANGEBYSCORE', KEY.damaged, '-inf', ARG.now - KEPT_MS)
-  local surplus = redis.call('ZCARD', KEY.damaged) - MOST_DAMAGED_IDS
-  if surplus > 0 then redis.call('ZREM', KEY.damaged, unpack(redis.call('ZRANGE', KEY.damaged, 0, surplus - 1))) end
-end
-
--- End a message whose record cannot be processed, and make the record readable again: a dead letter if it surely was not
--- sent, otherwise its end is unknown. A message that has ended stays in its state. An id without a record leaves the
--- indexes.
--- where   the place in the source of an error of the script, for a record that can be read
--- why     for a record that cannot
--- taken   the name of a field that the worker that claimed it found unreadable; it sent nothing
-local function set_aside(record, id, where, why, taken)
-  local held, lane = index_holding(id)
-  local known, faults = repair(record, held, lane, taken)
-  why = faults ~= '' and faults or why
-  local from = known and known.status
-  if from and not why and (from == Status.dead or is_final(from)) then return end
-  drop_from_indexes(id)
-  if not from then return end
-  forget_wait(record, id, known)
-  if why then list_as_unreadable(id) end
-  if is_final(from) then return end
-  local code, text = INTERNAL_ERROR, 'damaged record: ' .. (why or where)
-  if why then
-    local place = held == Status.dead and held or held and held .. ' of lane ' .. lane
-    code, text = DAMAGED, text .. (place and '; it was in the index ' .. place or '')
-  end
-  local to = not taken and MAY_BE_SENT[from] and Status.unknown or Status.dead
-  drop(record, Field.token)
-  write(record, Field.status, to, Field.code, code, Field.reason, code, Field.owner, OPERATOR, Field.text, text,
-    Field.ended, ARG.now)
-  keep_for(record, KEPT_MS)
-  if to == Status.dead then index(KEY.dead, id, ARG.now) end
-  if from == Status.dead then return end
-  count((to == Status.dead and Count.dead or Count.unknown) .. code .. ':' .. OPERATOR)
-  count_of(TO[known.lane], to)
-  pcall(commit, record, known, from, to)
-  list_as_ended(record, id)
-end
-
 local reported = {}  -- id, place and cause of what was set aside
 
-local function set_aside_and_report(record, id, failed, why, taken)
-  local where = why and '' or place_in_source(failed)
-  set_aside(record, id, where, why, taken)
-  reported[#reported + 1] = {id, where, why or ''}
+local set_aside_and_report
+do
+  local INTERNAL_ERROR, DAMAGED, OPERATOR = 'internal_error', 'damaged_record', 'operator'
+  local KEPT_MS, FILES = 30 * DAY * 1000, Table.files
+  local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
+  local MOST_DAMAGED_IDS = 1000  -- ids that the index of unreadable records keeps
+
+  -- -> the file and line of an error, or the kind of the server's error; without data.
+  local function place_in_source(failed)
+    if type(failed) == 'table' then return string.match(failed.err or '', '^[%u]+') or 'redis' end
+    local line, found = tonumber(string.match(failed, 'user_script:(%d+)') or 1), nil
+    for _, file in ipairs(FILES) do
+      if file[1] <= line then found = file end
+    end
+    return found[2] .. ':' .. string.format('%d', line - found[1] + 1)
+  end
+
+  local function drop_from_indexes(id)
+    for lane = 1, 3 do
+      for _, of in pairs(INDEX) do index(of(lane), id) end
+    end
+    index(KEY.expected, id)
+    index(KEY.late, id)
+    index(KEY.stopping, id)
+  end
+
+  -- -> state and lane of the index that has an id; nil if none has.
+  local function index_holding(id)
+    for lane = 1, 3 do
+      for status, of in pairs(INDEX) do
+        if redis.call('ZSCORE', of(lane), id) then return status, tostring(lane) end
+      end
+    end
+  end
+
+  local function list_as_ended(record, id)
+    for _, one in ipairs(ended) do
+      if one[1] == record then return end
+    end
+    ended[#ended + 1] = {record, id}
+  end
+
+  local function list_as_unreadable(id)
+    redis.call('ZADD', KEY.damaged, ARG.now, id)
+    redis.call('ZREMRANGEBYSCORE', KEY.damaged, '-inf', ARG.now - KEPT_MS)
+    local surplus = redis.call('ZCARD', KEY.damaged) - MOST_DAMAGED_IDS
+    if surplus > 0 then redis.call('ZREM', KEY.damaged, unpack(redis.call('ZRANGE', KEY.damaged, 0, surplus - 1))) end
+  end
+
+  -- End a message whose record cannot be processed, and make the record readable again: a dead letter if it surely was not
+  -- sent, otherwise its end is unknown. A message that has ended stays in its state. An id without a record leaves the
+  -- indexes.
+  -- where   the place in the source of an error of the script, for a record that can be read
+  -- why     for a record that cannot
+  -- taken   the name of a field that the worker that claimed it found unreadable; it sent nothing
+  local function set_aside(record, id, where, why, taken)
+    local held, lane = index_holding(id)
+    local known, faults = repair(record, held, lane, taken)
+    why = faults ~= '' and faults or why
+    local from = known and known.status
+    if from and not why and (from == Status.dead or is_final(from)) then return end
+    drop_from_indexes(id)
+    if not from then return end
+    forget_wait(record, id, known)
+    pause.forget(record, id, known)
+    if why then list_as_unreadable(id) end
+    if is_final(from) then return end
+    local code, text = INTERNAL_ERROR, 'damaged record: ' .. (why or where)
+    if why then
+      local is_of_lane = held ~= Status.dead and held ~= Status.paused
+      local place = not is_of_lane and held or held and held .. ' of lane ' .. lane
+      code, text = DAMAGED, text .. (place and '; it was in the index ' .. place or '')
+    end
+    local to = not taken and MAY_BE_SENT[from] and Status.unknown or Status.dead
+    drop(record, Field.token)
+    write(record, Field.status, to, Field.code, code, Field.reason, code, Field.owner, OPERATOR, Field.text, text,
+      Field.ended, ARG.now)
+    keep_for(record, KEPT_MS)
+    if to == Status.dead then index(KEY.dead, id, ARG.now) end
+    if from == Status.dead then return end
+    count((to == Status.dead and Count.dead or Count.unknown) .. code .. ':' .. OPERATOR)
+    count_of(TO[known.lane], to)
+    pcall(commit, record, known, from, to)
+    list_as_ended(record, id)
+  end
+
+  function set_aside_and_report(record, id, failed, why, taken)
+    local where = why and '' or place_in_source(failed)
+    set_aside(record, id, where, why, taken)
+    reported[#reported + 1] = {id, where, why or ''}
+  end
 end
 
 -- -> the named fields of a record, which is set aside first if it cannot be read.

@@ -27,12 +27,13 @@ local FITS = {
     return true
   end,
   waiting = function(value) return string.find(value, '^%d:[%a_]+:%d+$') ~= nil end,
+  paused = function(value) return #value > 41 and string.find(value, '^%x+:%d:%d+$') ~= nil end,
   reports = function(value) return value == '' or string.find(value, '^%d+ ') ~= nil and is_text(value) end,
   cancel = function(value) return string.find(value, '^%d+ %d+$') ~= nil end,
   body = function(value) return string.sub(value, 1, 1) == '{' end,
   text = is_text,
 }
-local SHAPES, NEEDED, BEFORE_SENT = Table.shapes, Table.needed, Table.before_sent
+local SHAPES, NEEDED, BEFORE_SENT, STORED = Table.shapes, Table.needed, Table.before_sent, Table.stored
 
 local function fits(name, value)
   local shape = SHAPES[name]
@@ -44,6 +45,12 @@ local function refuse(why) error('UNREADABLE ' .. why, 0) end
 
 local function is_missing(name, status)
   return NEEDED[name] == 'always' or NEEDED[name] == 'until_sent' and BEFORE_SENT[status]
+end
+
+-- Give a record that was read the state that it is in, if another one is stored for it.
+local function with_state(known)
+  if known.paused and known.status == STORED[Status.paused] then known.status = Status.paused end
+  return known
 end
 
 -- Raise unless the fields `names` of a record, as far as it has them, can be read. -> them
@@ -65,7 +72,7 @@ local function readable(known, names)
   elseif reads_status and found then
     refuse('status is missing')
   end
-  return known
+  return with_state(known)
 end
 
 -- The same for all fields of a record.
@@ -78,5 +85,5 @@ local function all_readable(known)
   for name in pairs(NEEDED) do
     if status and not known[name] and is_missing(name, status) then refuse(name .. ' is missing') end
   end
-  return known
+  return with_state(known)
 end

@@ -18,12 +18,13 @@ from threelane.contract import message
 from threelane.contract.message import Draft
 from threelane.contract.refusal import Refusal
 from threelane.contract.window import Windows
+from threelane.producer import pause as pausing
 from threelane.producer.accept import Admission, accept
 from threelane.producer.cancel import Cancelled, cancel
 from threelane.producer.reschedule import Moved, move
 from threelane.store import keys, suppression
 from threelane.store.find import Filter
-from threelane.store.states import Status
+from threelane.store.states import STORED, Status
 from threelane.store.suppression import Entry
 from threelane.worker.dead import redrive as dead_letters
 from threelane.worker.doubt.lapse import lapse
@@ -37,6 +38,7 @@ from threelane.worker.send.claim import Claimed, Claims, claim
 from threelane.worker.send.defer import defer
 from threelane.worker.send.judge import Decision, Patience, Tried, judge
 from threelane.worker.send.settle import Settlement, settle
+from threelane.worker.upkeep.expire import expire
 from threelane.worker.upkeep.release import release
 from threelane.worker.upkeep.sweep import sweep
 
@@ -54,6 +56,8 @@ class Glance:
     holds: dict[str, str] = field(default_factory=dict)
     rate: dict[str, float] = field(default_factory=dict)
     claimed: dict[str, int] = field(default_factory=dict)
+    pauses: set[str] = field(default_factory=set)
+    order: set[str] = field(default_factory=set)
 
     def of(self, status: Status) -> dict[str, float]:
         """Return the members of all indexes of a state, with their scores."""
@@ -216,6 +220,19 @@ class System:
     def suppress(self, number: str) -> None:
         suppression.add(self.sync, [(number, Entry(source="test", first=self.now, last=self.now))])
 
+    def pause(self, batch: str, ids: list[str]) -> int:
+        """Pause a batch of no producer; a pause that is killed on the way moves only some of its ids."""
+        return pausing.pause(self.sync, "", batch, ids, self.now).messages
+
+    def resume(self, batch: str) -> list[str]:
+        """Resume a batch; returns what is nudged."""
+        nudger = mock.Mock()
+        pausing.resume(self.sync, nudger, "", batch, self.now)
+        return [one for call in nudger.publish.call_args_list for one in call.args[1]]
+
+    def expire(self) -> int:
+        return self.run(expire(self.client, self.settings.retention_ms, self.now))
+
     def hold(self, scope: str, until: int) -> None:
         self.sync.hset(keys.HOLDS, scope, f'{{"code":"130","cause":"test","since":0,"until":{until}}}')
 
@@ -230,16 +247,22 @@ class System:
                 pipe.zrange(key, 0, -1, withscores=True)
             for key in (keys.TALLY, keys.HOLDS, keys.RATE, keys.CLAIMED):
                 pipe.hgetall(key)
+            pipe.hkeys(keys.PAUSES)
+            pipe.zrange(keys.PAUSED_ORDER, 0, -1)
             replies = pipe.execute()
         seen = Glance()
         for number, one in enumerate(ids):
             record, left = replies[2 * number], replies[2 * number + 1]
             if record:
                 seen.records[one] = _text(record)
+                if "paused" in seen.records[one]:
+                    assert STORED[Status.PAUSED] == seen.records[one]["status"]
+                    seen.records[one]["status"] = Status.PAUSED
                 seen.expiring[one] = left > 0
         for key, members in zip(indexes, replies[2 * len(ids) :], strict=False):
             seen.indexes[key] = {member.decode(): score for member, score in members}
-        tally, holds, rate, claimed = (_text(reply) for reply in replies[-4:])
+        tally, holds, rate, claimed = (_text(reply) for reply in replies[-6:-2])
+        seen.pauses, seen.order = ({one.decode() for one in reply} for reply in replies[-2:])
         seen.tally = {name: int(count) for name, count in tally.items()}
         seen.holds = holds
         seen.rate = {name: float(value) for name, value in rate.items()}

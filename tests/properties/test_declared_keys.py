@@ -154,6 +154,9 @@ def _do_the_rest(system: System) -> None:
     (waiting,) = system.accept([draft, system.draft(batch="январь.csv")])[:1]
     system.move(waiting.id, now + 30_000)
     system.cancel([waiting.id])
+    (paused,) = system.accept([system.draft(batch="news")])
+    assert 1 == system.pause("news", [paused.id])
+    assert [paused.id] == system.resume("news")
     (soon,) = system.accept([system.draft(lane=1)])
     (dying,) = system.accept([system.draft()])
     sync.zadd(keys.FORMER[Status.SCHEDULED], {dying.id: 1})

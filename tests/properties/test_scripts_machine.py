@@ -36,7 +36,7 @@ from tests.servers import RedisServer
 from threelane.contract.message import Draft
 from threelane.operations import age
 from threelane.producer.accept import Accepted
-from threelane.store import keys, suppression
+from threelane.store import keys, pauses, suppression
 from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
@@ -51,18 +51,23 @@ STEPS = int(os.environ.get("THREELANE_STEPS", "40"))
 SCHEDULED, QUEUED, SENDING, SENT = Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT
 IN_DOUBT, DEAD, UNKNOWN, EXPIRED = Status.IN_DOUBT, Status.DEAD, Status.UNKNOWN, Status.EXPIRED
 
+PAUSED = Status.PAUSED
+
 UNSENT = (SCHEDULED, QUEUED, SENDING, IN_DOUBT)
 
 # fmt: off
 MOVES: dict[str, set[tuple[Status | None, Status]]] = {
-    "accept":  {(None, SCHEDULED), (None, QUEUED)},
-    "release": {(SCHEDULED, QUEUED)},
-    "claim":   {(QUEUED, SENDING), (QUEUED, EXPIRED), (QUEUED, DEAD)},
-    "settle":  {(SENDING, to) for to in (SENT, SCHEDULED, DEAD, IN_DOUBT, QUEUED)},
+    "accept":  {(None, SCHEDULED), (None, QUEUED), (None, PAUSED)},
+    "release": {(SCHEDULED, QUEUED), (SCHEDULED, PAUSED)},
+    "claim":   {(QUEUED, SENDING), (QUEUED, EXPIRED), (QUEUED, DEAD), (QUEUED, PAUSED)},
+    "settle":  {(SENDING, to) for to in (SENT, SCHEDULED, DEAD, IN_DOUBT, QUEUED, PAUSED)},
     "lapse":   {(SENDING, IN_DOUBT)},
-    "resolve": {(IN_DOUBT, to) for to in (QUEUED, DEAD, UNKNOWN, *filter(None, STATUSES.values()))},
+    "resolve": {(IN_DOUBT, to) for to in (QUEUED, PAUSED, DEAD, UNKNOWN, *filter(None, STATUSES.values()))},
     "receipt": {(was, to) for was, following in MAY_FOLLOW.items() for to in following & set(STATUSES.values())},
-    "redrive": {(DEAD, QUEUED)},
+    "redrive": {(DEAD, QUEUED), (DEAD, PAUSED)},
+    "pause":   {(SCHEDULED, PAUSED), (QUEUED, PAUSED)},
+    "resume a batch": {(PAUSED, SCHEDULED), (PAUSED, QUEUED)},
+    "expire":  {(QUEUED, EXPIRED), (PAUSED, EXPIRED)},
 }
 # fmt: on
 """What each verb may do; anything else that moves a message is a fault of the script."""
@@ -82,6 +87,7 @@ OUTCOMES = (
 )
 NUMBERS = ("27831234567", "27831234568", "27831234569")
 TEXTS = ("Hello", "Hello", "News " * 40, "News " * 80)  # 1, 2 and 3 parts
+BATCHES = ("news", "offers")
 FIELDS = {
     "lane": st.sampled_from(keys.LANES),
     "to": st.sampled_from(NUMBERS),
@@ -90,6 +96,7 @@ FIELDS = {
     "validity": st.sampled_from((None, None, None, 1, 120)),
     "on_doubt": st.sampled_from(("resend", "resend", "hold", "drop")),
     "named": st.booleans(),
+    "batch": st.sampled_from(("", *BATCHES)),
 }
 WAITS = (1, 300, 5_000, 30_000, 61_000, 61_000, 3_600_000)
 
@@ -130,6 +137,7 @@ class Machine(RuleBasedStateMachine):
         self.first_claim_at: int | None = None
         self.parts_claimed = 0
         self.tokens = 0
+        self.expired_paused = 0
 
     @initialize(
         delays=st.sampled_from(((5,), (5, 30))),
@@ -150,11 +158,13 @@ class Machine(RuleBasedStateMachine):
         self.accept_one(**fields)
 
     def accept_one(
-        self, lane: int, to: str, text: str, delay: int, validity: int | None, on_doubt: str, named: bool
+        self, lane: int, to: str, text: str, delay: int, validity: int | None, on_doubt: str, named: bool, batch: str
     ) -> None:
         fields: dict[str, Any] = {"to": to, "text": text, "lane": lane, "delay": delay, "on_doubt": on_doubt}
         if validity and validity * 60 > delay:
             fields["validity_period"] = validity
+        if batch:
+            fields["batch"] = batch
         if named:
             fields |= {"client_message_id": f"order{len(self.drafts)}", "cost_centre": "ops"}
         draft = self.system.draft(**fields)
@@ -162,7 +172,8 @@ class Machine(RuleBasedStateMachine):
         (answer,) = self.system.accept([draft])
         assert (not suppressed) == isinstance(answer, Accepted)
         if isinstance(answer, Accepted):
-            assert (False, SCHEDULED if delay else QUEUED) == (answer.repeated, answer.status)
+            status = PAUSED if self.is_paused(batch) else SCHEDULED if delay else QUEUED
+            assert (False, status) == (answer.repeated, answer.status)
             self.drafts.append(draft)
         self.look("accept", {draft.message.id} - ({draft.message.id} if suppressed else set()))
 
@@ -247,6 +258,7 @@ class Machine(RuleBasedStateMachine):
             return
         assert holder is None, "claimed while another claim on it is live"
         assert QUEUED is self.seen.status(one.id), "claimed while it was not queued"
+        assert not self.is_paused(one.message.batch), "claimed while its batch is paused"
         assert lane == one.message.lane
         self.holder[one.id] = token
         self.tried.add(one.id)
@@ -268,6 +280,7 @@ class Machine(RuleBasedStateMachine):
             and str(lane) == before.records[one]["lane"]
             and int(before.records[one]["expires"]) > now
             and not self.is_suppressed(before.records[one]["to"])
+            and not self.is_paused(before.records[one].get("batch", ""))
         }
         assert (free - given == set()) or wait > 0
         assert wait <= 4_000 * 3 / self.system.settings.parts_per_second
@@ -338,8 +351,9 @@ class Machine(RuleBasedStateMachine):
         self.wait_for(SCHEDULED, patient)
         due = {one for one, score in self.seen.of(SCHEDULED).items() if score <= self.system.now}
         released = {one for ids in self.system.release().values() for one in ids}
-        assert due == released
-        self.look("release", due)
+        moved = self.look("release", due)
+        assert due == moved.keys()
+        assert released == {one for one, to in moved.items() if to is QUEUED}
 
     @precondition(lambda self: self.seen.of(SENDING))
     @rule(patient=st.booleans())
@@ -386,7 +400,9 @@ class Machine(RuleBasedStateMachine):
         nudged = {one for ids in again.values() for one in ids}
         found_ids = {one for one, answer in answers.items() if answer.known is Known.FOUND}
         moved = self.look("resolve" if not found_ids else "receipt or resolve", set(took))
-        assert nudged == {one for one, to in moved.items() if to is QUEUED}
+        assert nudged == {
+            one for one, to in moved.items() if to in (QUEUED, PAUSED)
+        }  # one that is paused is not claimed
 
     @precondition(lambda self: self.seen.of(IN_DOUBT))
     @rule()
@@ -448,6 +464,38 @@ class Machine(RuleBasedStateMachine):
         self.system.sync.delete(keys.HOLDS)
         self.look("resume", set())
 
+    @rule(batch=st.sampled_from(BATCHES), most=st.sampled_from((0, 1, 99)))
+    def pause_batch(self, batch: str, most: int) -> None:
+        """A command that is killed on the way leaves the rest to the claims."""
+        ids = [one for one in self.ids() if self.batch_of(one) == batch]
+        waiting = {one for one in ids[:most] if self.seen.status(one) in (SCHEDULED, QUEUED)}
+        assert len(waiting) == self.system.pause(batch, ids[:most])
+        assert waiting == self.look("pause", waiting).keys()
+
+    @precondition(lambda self: self.seen.pauses)
+    @rule(batch=st.sampled_from(BATCHES))
+    def resume_batch(self, batch: str) -> None:
+        """What is not due yet waits for its time; the others are nudged, lane 1 first, the oldest first."""
+        paused = {one for one in self.seen.of(PAUSED) if self.batch_of(one) == batch}
+        nudged = self.system.resume(batch)
+        moved = self.look("resume a batch", paused)
+        assert paused == moved.keys()
+        assert nudged == sorted(nudged, key=lambda one: self.seen.records[one]["lane"])
+        assert set(nudged) == {one for one, to in moved.items() if to is QUEUED}
+        assert all(self.seen.of(SCHEDULED)[one] > self.system.now for one in moved.keys() - set(nudged))
+
+    @precondition(lambda self: self.seen.of(PAUSED))
+    @rule(patient=st.booleans())
+    def expire(self, patient: bool) -> None:
+        """Validity goes on during a pause."""
+        self.wait_for(PAUSED, patient)
+        waits = {*self.seen.of(PAUSED), *self.seen.of(QUEUED)}
+        over = {one for one in waits if int(self.seen.records[one]["expires"]) <= self.system.now}
+        paused = self.seen.of(PAUSED).keys() & over
+        assert len(over) == self.system.expire()
+        assert over == self.look("expire", over).keys()
+        self.expired_paused += len(paused)
+
     @rule(number=st.sampled_from(NUMBERS), lift=st.booleans())
     def suppress(self, number: str, lift: bool) -> None:
         if lift:
@@ -507,6 +555,17 @@ class Machine(RuleBasedStateMachine):
             where = [index for index, members in self.seen.indexes.items() if one in members]
             assert ([own] if own else []) == where
 
+    def a_paused_message_is_listed_by_its_batch(self) -> None:
+        """And no other is; where it is not, nothing would ever put it back."""
+        paused = {one: self.seen.records[one] for one in self.seen.of(PAUSED)}
+        assert {f"{record['paused']}:{one}" for one, record in paused.items()} == self.seen.order
+        for one, record in paused.items():
+            assert pauses.digest("", record["batch"]) == record["paused"].partition(":")[0]
+            assert self.is_paused(record["batch"]), "its pause has ended"
+            assert int(record["expires"]) == self.seen.of(PAUSED)[one]
+        noted = {one for one, record in self.seen.records.items() if "paused" in record}
+        assert paused.keys() == noted
+
     def what_leaves_the_plain_path_is_noted(self) -> None:
         """With since when it waits; and only while it waits."""
         noted = {one: record["waiting"] for one, record in self.seen.records.items() if "waiting" in record}
@@ -561,6 +620,7 @@ class Machine(RuleBasedStateMachine):
             assert len(of_lane) == tally.get(f"accepted:{lane}", 0)
             assert sum(one.message.parts for one in of_lane) == tally.get(f"parts:{lane}", 0)
             assert self.swept[lane] == tally.get(f"swept:{lane}", 0)
+        assert self.expired_paused == sum(tally.get(f"expired_paused:{lane}", 0) for lane in keys.LANES)
 
     def the_rate_is_kept(self) -> None:
         """With any skew of the workers' clocks: a burst at first, then so many a second."""
@@ -583,12 +643,15 @@ class Machine(RuleBasedStateMachine):
         self.every_credit_is_accounted_for()
         self.the_counts_agree_with_the_history()
         self.the_rate_is_kept()
+        self.a_paused_message_is_listed_by_its_batch()
         self.what_leaves_the_plain_path_is_noted()
         self.no_age_is_hidden()
 
     def teardown(self) -> None:
         """After any history, healthy workers bring every message to its end, and still only once."""
         self.system.sync.delete(keys.HOLDS, keys.SUPPRESSED)
+        for batch in BATCHES:
+            self.system.resume(batch)
         self.seen = self.system.glance(self.ids())
         self.in_hand = []
         for pending, took in self.pending:
@@ -629,6 +692,12 @@ class Machine(RuleBasedStateMachine):
 
     def ids(self) -> list[str]:
         return [draft.message.id for draft in self.drafts]
+
+    def batch_of(self, message_id: str) -> str:
+        return self.seen.records[message_id].get("batch", "")
+
+    def is_paused(self, batch: str) -> bool:
+        return batch != "" and pauses.digest("", batch) in self.seen.pauses
 
     def is_suppressed(self, number: str) -> bool:
         """Return whether an entry is in force; the first invalid destinations of a number only count."""

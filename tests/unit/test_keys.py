@@ -11,6 +11,7 @@ from threelane.store.keys import KINDS, Key, Space
 AS_EVER = {
     "tl:due:1", "tl:due:2", "tl:due:3", "tl:queued:1", "tl:queued:2", "tl:queued:3", "tl:leases:1", "tl:leases:2",
     "tl:leases:3", "tl:doubt:1", "tl:doubt:2", "tl:doubt:3", "tl:awaiting:1", "tl:awaiting:2", "tl:awaiting:3",
+    "tl:paused", "tl:paused-order", "tl:pauses",
     "tl:dead", "tl:damaged", "tl:due", "tl:leases", "tl:doubt", "tl:awaiting",
     "tl:tally", "tl:holds", "tl:rate", "tl:claimed", "tl:sweep", "tl:sweeping", "tl:erasing", "tl:suppressed",
     "tl:events", "tl:late", "tl:expected",

@@ -11,7 +11,7 @@ import redis
 from threelane.store import keys
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import number, script
-from threelane.store.states import FINAL, MAY_FOLLOW, Status
+from threelane.store.states import FINAL, MAY_FOLLOW, STORED, Status
 
 
 def test_every_state_is_in_the_table() -> None:
@@ -37,7 +37,7 @@ def test_a_final_state_has_no_way_out() -> None:
 def test_a_dead_letter_is_redriven_or_found_to_have_been_sent_and_nothing_else() -> None:
     """A receipt for a dead letter is the truth: redriving it afterwards would be a second SMS."""
     reported = {Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.EXPIRED, Status.CANCELLED}
-    assert {Status.QUEUED} | reported == MAY_FOLLOW[Status.DEAD]
+    assert {Status.QUEUED, Status.PAUSED} | reported == MAY_FOLLOW[Status.DEAD]
 
 
 def test_every_state_that_is_not_final_has_an_index() -> None:
@@ -74,7 +74,7 @@ def test_a_script_moves_only_as_the_table_allows(client: redis.Redis, tmp_path: 
 
         allowed = after in MAY_FOLLOW[before]
         now = after if allowed else before
-        assert (allowed, now) == (bool(moved), Status(client.hget(record, "status").decode()))
+        assert (allowed, STORED.get(now, now)) == (bool(moved), Status(client.hget(record, "status").decode()))
         index = keys.index_of(now, 2)
         holding = [key for key in keys.indexes_of(*keys.INDEXES) if client.exists(key)]
         assert ([index] if index else []) == holding

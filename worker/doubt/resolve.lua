@@ -22,7 +22,7 @@ each(ARG.looked_up, function(i, one)
     else
       move(record, id, known, to, at)
       drop(record, Field.probes, Field.doubted, Field.retry)
-      if known.status ~= to then  -- it was cancelled in doubt
+      if known.status == Status.cancelled then  -- in doubt
         answers[i] = ''
         return
       end

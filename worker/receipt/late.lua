@@ -3,9 +3,10 @@
 -- KEYS  records   ARG  now, late_ms, ids
 -- ->    for each id the state in which it is late, or ''
 local answers, FIELDS = {}, {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.sent,
-  Field.gateway_due, Field.waiting, Field.late}
+  Field.gateway_due, Field.waiting, Field.late, Field.paused}
 local UNDER_WAY = {
   [Status.scheduled] = true, [Status.queued] = true, [Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true,
+  [Status.paused] = true,
 }
 
 local held
@@ -23,6 +24,7 @@ end
 -- -> why a message waits where it is; '' on the plain path.
 local function why(known)
   if known.status == Status.queued and is_held() then return Cause.hold end
+  if known.status == Status.paused then return Status.paused end
   return known.waiting and string.match(known.waiting, '^%d:([%a_]+):') or ''
 end
 

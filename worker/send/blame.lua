@@ -41,7 +41,7 @@ each(ARG.faults, function(i, one)
     end
   elseif move(record, id, known, Status.scheduled, ARG.again_at, Field.faults, faults, Field.text, text,
     Field.code, FaultCode.internal_error, Field.waits, (known.waits and known.waits .. ' ' or '') .. ARG.wait, unpack(ERROR)) then
-    if known.status ~= Status.scheduled then return end  -- it was cancelled during the attempt
+    if known.status == Status.cancelled then return end  -- cancelled during the attempt
     count(Count.retried .. known.lane .. ':' .. FaultCode.internal_error)
     answers[i] = Status.scheduled
   end

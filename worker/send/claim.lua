@@ -190,6 +190,8 @@ each(ids, function(i, id)
     count_of(Count.cancelled, lane)
   elseif tonumber(known.expires) <= now then
     entries[#entries + 1] = ended_now(record, id, known, Status.expired, {Claim.expired, id})
+  elseif pause.of(known.producer, known.batch) then
+    pause.put_aside(record, id, known, pause.of(known.producer, known.batch))
   else
     local forbidding = stopped(record, id, known, suppressed[i])
     local parts, estimate = tonumber(known.parts), tonumber(known.estimate) or 0

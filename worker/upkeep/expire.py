@@ -1,4 +1,4 @@
-"""Expire: ends messages that wait behind a hold past their validity, so that their producer is informed.
+"""Expire: ends messages that wait behind a hold, or are paused, past their validity, so that producers know.
 
 A claim ends expired messages before they are sent, but a lane on hold is not claimed from.
 """
@@ -15,6 +15,7 @@ from threelane.runtime import logs
 from threelane.store import keys, rows
 from threelane.store.keys import RecordKey
 from threelane.store.scripts import flags, script
+from threelane.store.states import Status
 
 BATCH = 500
 PAUSE_SECONDS = 0.02  # between two batches, so that sending has priority
@@ -26,8 +27,8 @@ def _expire(*, records: Sequence[RecordKey], now: int, keep_ms: int, ids: Sequen
 
 
 async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> int:
-    """End all queued messages that are past their validity; returns how many."""
-    ended = 0
+    """End all queued and paused messages that are past their validity; returns how many."""
+    ended = await expire_paused(client, retention_ms, now)
     for lane in keys.LANES:
         cursor = 0
         while True:
@@ -42,4 +43,19 @@ async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> in
             if not cursor:
                 break
             await asyncio.sleep(PAUSE_SECONDS)
+    return ended
+
+
+async def expire_paused(client: redis.asyncio.Redis, retention_ms: int, now: int) -> int:
+    """End all paused messages that are past their validity; their index is in its order, so few are read."""
+    ended, has_more = 0, True
+    while has_more:
+        found: Any = await client.zrange(keys.PAUSED, "-inf", now, byscore=True, offset=0, num=BATCH)
+        ids = await rows.take_ids(client, keys.PAUSED, found)
+        records = keys.records(ids)
+        ends = await _expire.run(client, records=records, now=now, keep_ms=retention_ms, ids=ids) if ids else []
+        over = [one for one, has_ended in zip(ids, ends, strict=True) if has_ended]
+        logs.events("expired", [{"id": one, "was": Status.PAUSED, "owner": "operator"} for one in over])
+        ended, has_more = ended + len(over), len(found) == BATCH
+        await asyncio.sleep(PAUSE_SECONDS if has_more else 0)
     return ended

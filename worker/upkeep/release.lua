@@ -18,7 +18,7 @@ each(ARG.ids, function(i, id)
   local known = read(record, FIELDS)
   if due and tonumber(due) <= ARG.now and not others[i] then
     if known.status == Status.scheduled and to_lane(record, id, known, tonumber(due)) then
-      answers[i] = 1
+      answers[i] = known.status == Status.queued and 1 or 0  -- or its batch is paused
     else
       index(due_set, id)
     end

@@ -1,0 +1,139 @@
+"""Pauses: which batches are paused, since when and by whom, and how many of their messages wait for that.
+
+A paused message is in ``tl:paused``, by the end of its validity, and in ``tl:paused-order``, by its batch and in the
+order to be sent.  Scripts find out whether a batch is paused by the digest of its producer and name: while none is,
+that costs one command in a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha1
+from itertools import product
+from typing import Any, Literal
+
+import msgspec
+import redis
+
+from threelane.store import audit, keys, rows
+from threelane.store.scripts import Item, number, script
+
+FORGOTTEN_MS = 90 * 24 * 3600 * 1000
+"""How long a pause without messages is kept: as long as the rows of its batch."""
+
+
+@script(__file__, number)
+def complete(*, digest: str, was: str, row: str) -> None:
+    """Note that the messages of a paused batch are put aside; does nothing if its pause has ended or changed."""
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """The pause of one batch; ``since`` in milliseconds.  ``state`` is moving until all its messages are put aside."""
+
+    producer: str
+    name: str
+    since: int
+    by: str
+    state: Literal["moving", "complete"] = "moving"
+
+
+class PausedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A pause and what waits for its end: messages by lane, and since when the oldest of each lane waits, ms."""
+
+    pause: Pause
+    messages: Mapping[int, int]
+    oldest: Mapping[int, int]
+
+    @property
+    def total(self) -> int:
+        """All its paused messages."""
+        return sum(self.messages.values())
+
+
+class Member(Item, frozen=True):
+    """A member of the order of paused messages: the field ``paused`` of its record, and its id."""
+
+    note: str
+    id: str
+
+
+def digest(producer: str, name: str) -> str:
+    """Return what stands for a batch in the keys of pauses; pause.lua computes the same, so it is not that of rows."""
+    return sha1(f"{producer}\n{name}".encode(), usedforsecurity=False).hexdigest()
+
+
+def begin(client: redis.Redis, producer: str, name: str, now: int, by: str = "") -> Pause:
+    """Pause a batch: from now on no message of it is claimed; one that is paused stays as it is."""
+    who = by or audit.user()
+    started = Pause(producer=producer, name=name, since=now, by=who)
+    field = digest(producer, name)
+    if client.hget(keys.PAUSES, field) is None:
+        client.hset(keys.PAUSES, field, msgspec.json.encode(started))
+        return started
+    return find(client, producer, name) or started
+
+
+def end(client: redis.Redis, producer: str, name: str) -> bool:
+    """End the pause of a batch; returns whether it was paused."""
+    return bool(client.hdel(keys.PAUSES, digest(producer, name)))
+
+
+def completing(one: Pause) -> dict[str, str]:
+    """Return the arguments of ``complete`` for a pause whose messages are put aside."""
+    after = msgspec.structs.replace(one, state="complete")
+    was, row = (msgspec.json.encode(each).decode() for each in (one, after))
+    return {"digest": digest(one.producer, one.name), "was": was, "row": row}
+
+
+def find(client: redis.Redis, producer: str, name: str) -> Pause | None:
+    """Return the pause of a batch, or None; one whose row is unreadable is paused since an unknown time (0)."""
+    field = digest(producer, name)
+    raw = rows.entry(client, keys.PAUSES, field)
+    if raw is None:
+        return None
+    unreadable = Pause(producer=producer, name=name, since=0, by="")
+    return rows.decode(keys.PAUSES, field, raw, decode) or unreadable
+
+
+def listed(client: redis.Redis) -> list[PausedBatch]:
+    """Return the readable pauses, the oldest first; the cost depends on the number of pauses alone."""
+    table = rows.table(client, keys.PAUSES)
+    read = ((rows.text(name), rows.decode(keys.PAUSES, name, raw, decode)) for name, raw in table.items())
+    found = sorted(((field, one) for field, one in read if one), key=lambda pair: pair[1].since)
+    with client.pipeline(transaction=False) as pipe:
+        for (field, _), lane in product(found, keys.LANES):
+            first, after = bounds(f"{field}:{lane}")
+            pipe.zlexcount(keys.PAUSED_ORDER, first, after)
+            pipe.zrange(keys.PAUSED_ORDER, first, after, bylex=True, offset=0, num=1)
+        replies = iter(pipe.execute())
+    return [_paused(one, replies) for _, one in found]
+
+
+def soon_expired(client: redis.Redis, until: int) -> int:
+    """Return how many paused messages expire by a time, ms."""
+    return int(client.zcount(keys.PAUSED, "-inf", until))
+
+
+def bounds(prefix: str) -> tuple[str, str]:
+    """Return the bounds of the members with a prefix: of a batch, or of a lane of it."""
+    return f"[{prefix}:", f"({prefix};"  # ";" follows ":"
+
+
+def members(found: Sequence[bytes]) -> list[Member]:
+    """Return the readable ones of these members."""
+    texts = (one.decode() for one in found if rows.is_text(one))
+    return [Member(*one.rsplit(":", 1)) for one in texts if one.count(":") == 3]
+
+
+def decode(raw: bytes) -> Pause:
+    """Return a row; raises msgspec.MsgspecError."""
+    return msgspec.json.decode(raw, type=Pause)
+
+
+def _paused(one: Pause, replies: Iterator[Any]) -> PausedBatch:
+    lanes = {lane: (next(replies), members(next(replies))) for lane in keys.LANES}
+    return PausedBatch(
+        pause=one,
+        messages={lane: count for lane, (count, _) in lanes.items()},
+        oldest={lane: int(first[0].note.rpartition(":")[2]) for lane, (_, first) in lanes.items() if first},
+    )
