@@ -275,8 +275,8 @@ USERS = (
         ends=(Key.RECORD, Key.SPENT, Key.RUNS, Key.BATCH, Key.BATCH_ROWS, *COUNTED_BY_NUMBER),
         scripts=(*INTAKE, *PAUSE, "store/find"),
         commands=(
-            "memory|stats hgetall hmget hget get lpush llen hset hdel zrange zrevrange zscan zlexcount hscan pexpiretime"
-            f" {READ_EVENTS}"
+            "memory|stats hgetall hmget hget get lpush llen hset hdel zrange zrevrange zscan zlexcount hscan"
+            f" pexpiretime {READ_EVENTS}"
         ),
         lists=PUSHED,
     ),

@@ -17,6 +17,7 @@ from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
 from threelane.contract.wording import Wording
 from threelane.producer import cancel as cancelling
+from threelane.producer import pause as pausing
 from threelane.producer import rehearse as rehearsing
 from threelane.producer import reschedule as rescheduling
 from threelane.producer.accept import Accepted
@@ -25,10 +26,11 @@ from threelane.producer.enqueue import Enqueuer
 from threelane.producer.events import ProducerEvents
 from threelane.producer.nudge import Nudger
 from threelane.producer.outage import Answer, Unavailable, call
+from threelane.producer.pause import PauseResult
 from threelane.producer.rehearse import Rehearsed
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings, load
-from threelane.store import batches, find, progress, registry
+from threelane.store import audit, batches, find, progress, registry
 from threelane.store import status as statuses
 from threelane.store.access import Holder
 from threelane.store.api_key import ApiKey
@@ -204,6 +206,27 @@ class Producer:
         found = progress.messages(self._redis(), self._own(producer), _batch_name(name))
         while (one := call(lambda: next(found, None))) is not None:
             yield one
+
+    def pause_batch(self, name: str, *, producer: str | None = None) -> PauseResult | None:
+        """Pause a batch: nothing of it is sent until ``resume_batch``; None if it is unknown.
+
+        Attempts in progress go on.  Validity goes on, too: what is past it ends as expired.
+        """
+        whose, own, now = self._own(producer), _batch_name(name), self.now()
+        by = self._settings.producer or audit.user()
+
+        def pause() -> PauseResult | None:
+            client = self._redis()
+            if batches.find(client, whose, own) is None:
+                return None
+            return pausing.pause(client, whose, own, (one for one, _ in batches.rows(client, whose, own)), now, by)
+
+        return call(pause)
+
+    def resume_batch(self, name: str, *, producer: str | None = None) -> PauseResult:
+        """Resume a batch: its messages go back to their lanes, lane 1 first, or wait for their time again."""
+        whose, own, now = self._own(producer), _batch_name(name), self.now()
+        return call(lambda: pausing.resume(self._redis(), self.nudger, whose, own, now))
 
     def cancel_batch(self, name: str, *, producer: str | None = None) -> Iterator[Cancelled]:
         """Cancel each message of a batch that has not ended, as ``cancel`` does, as the results are consumed."""

@@ -26,6 +26,7 @@ READ = (
     Field.REASON,
     Field.ESTIMATE,
     Field.CHARGE,
+    Field.PAUSED,
 )
 """The fields of a record that a batch reads."""
 _STORED: Mapping[int, Status] = MappingProxyType(

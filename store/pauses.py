@@ -97,16 +97,21 @@ def find(client: redis.Redis, producer: str, name: str) -> Pause | None:
 
 def listed(client: redis.Redis) -> list[PausedBatch]:
     """Return the readable pauses, the oldest first; the cost depends on the number of pauses alone."""
-    table = rows.table(client, keys.PAUSES)
-    read = ((rows.text(name), rows.decode(keys.PAUSES, name, raw, decode)) for name, raw in table.items())
-    found = sorted(((field, one) for field, one in read if one), key=lambda pair: pair[1].since)
+    found = read_all(client)
     with client.pipeline(transaction=False) as pipe:
-        for (field, _), lane in product(found, keys.LANES):
-            first, after = bounds(f"{field}:{lane}")
+        for one, lane in product(found, keys.LANES):
+            first, after = bounds(f"{digest(one.producer, one.name)}:{lane}")
             pipe.zlexcount(keys.PAUSED_ORDER, first, after)
             pipe.zrange(keys.PAUSED_ORDER, first, after, bylex=True, offset=0, num=1)
         replies = iter(pipe.execute())
-    return [_paused(one, replies) for _, one in found]
+    return [_paused(one, replies) for one in found]
+
+
+def read_all(client: redis.Redis) -> list[Pause]:
+    """Return the readable pauses without their messages, the oldest first."""
+    table = rows.table(client, keys.PAUSES)
+    found = (rows.decode(keys.PAUSES, field, raw, decode) for field, raw in table.items())
+    return sorted((one for one in found if one), key=lambda one: one.since)
 
 
 def soon_expired(client: redis.Redis, until: int) -> int:

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 import redis
 
-from threelane.store import batches, keys, outcome, rows
+from threelane.store import batches, keys, outcome, pauses, rows
 from threelane.store.batches import SLICE, Batch
 from threelane.store.outcome import READ, BatchMessage
+from threelane.store.pauses import Pause
 from threelane.store.readable import row
 from threelane.store.states import AT_REST, FINAL, Status
 
@@ -30,16 +31,19 @@ HOUR_MS = 3600_000
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a batch is; times in milliseconds of Unix time, amounts in millionths of a credit.
 
-    Each accepted message is in one of ``waiting``, ``sending``, ``in_doubt``, ``sent`` (without a receipt so far),
-    ``delivered``, ``cancelled``, ``emulated``, ``failed`` (by cause) and ``forgotten`` (the batch no longer has its
-    row, or its record expired before a worker copied its outcome).  ``cost_so_far`` has the estimate of a sent message
-    while no receipt has its charge; ``cost_to_come`` has the estimates of what is still to be sent.  ``hours_left`` is
-    how long the rest takes at the rate of the workers, with what is sent before it; None if no worker reports its rate.
+    Each accepted message is in one of ``waiting``, ``paused``, ``sending``, ``in_doubt``, ``sent`` (without a receipt
+    so far), ``delivered``, ``cancelled``, ``emulated``, ``failed`` (by cause) and ``forgotten`` (the batch no longer
+    has its row, or its record expired before a worker copied its outcome).  ``cost_so_far`` has the estimate of a sent
+    message while no receipt has its charge; ``cost_to_come`` has the estimates of what is still to be sent.
+    ``hours_left`` is how long the rest takes at the rate of the workers, with what is sent before it, and without a
+    pause; None if no worker reports its rate.
     """
 
     batch: Batch
+    pause: Pause | None = None
     accepted: int = 0
     waiting: int = 0
+    paused: int = 0
     sending: int = 0
     in_doubt: int = 0
     sent: int = 0
@@ -83,8 +87,10 @@ def read(client: redis.Redis, producer: str, name: str, now: int) -> Progress | 
     accepted = max(batch.accepted, counted.listed)
     return Progress(
         batch=batch,
+        pause=pauses.find(client, producer, name),
         accepted=accepted,
         waiting=sum(states[one] for one in WAITING),
+        paused=states[Status.PAUSED],
         sending=states[Status.SENDING],
         in_doubt=states[Status.IN_DOUBT],
         sent=states[Status.SENT],

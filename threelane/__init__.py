@@ -15,6 +15,7 @@ from threelane.producer.events import ProducerEvents
 from threelane.producer.http.async_client import AsyncHttpProducer
 from threelane.producer.http.client import HttpProducer
 from threelane.producer.outage import Answer, Unavailable
+from threelane.producer.pause import PauseResult
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings, ProducerSettings
 from threelane.store.batches import Batch
@@ -44,6 +45,7 @@ __all__ = [
     "Moved",
     "Outcome",
     "Owner",
+    "PauseResult",
     "Producer",
     "ProducerClosed",
     "ProducerEvents",

@@ -1,8 +1,9 @@
-"""Commands for batches: list, show, cancel, report."""
+"""Commands for batches: list, show, pause, resume, cancel, report."""
 
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -30,12 +31,14 @@ from threelane.interfaces.command.caller import (
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import age, credits, masked, shown_at
+from threelane.producer import pause as pausing
 from threelane.producer.cancel import CancelResult
 from threelane.producer.outage import Unavailable
+from threelane.producer.pause import PauseResult
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load_or_exit
 from threelane.runtime.spreadsheet import text_cell
-from threelane.store import batches, progress
+from threelane.store import audit, batches, pauses, progress
 from threelane.store.batches import Batch
 from threelane.store.outcome import BatchMessage
 from threelane.store.progress import Progress
@@ -58,15 +61,21 @@ def show_all(
     as_json: Json = False,
 ) -> None:
     """List batches, the latest first."""
-    found, now = with_redis(lambda client: ([*islice(batches.listed(client, producer), most)], now_of(client)))
+
+    def read(client: redis.Redis) -> tuple[list[Batch], dict[str, int], int]:
+        stopped = {batches.digest(one.producer, one.name): one.since for one in pauses.read_all(client)}
+        return [*islice(batches.listed(client, producer), most)], stopped, now_of(client)
+
+    found, stopped, now = with_redis(read)
     if as_json:
         print_json(found)
         return
-    table = Table("name", "producer", "accepted", "started", "last accepted", "rows kept until")
+    table = Table("name", "producer", "state", "accepted", "started", "last accepted", "rows kept until")
     for one in found:
         until = shown_at(one.ends) if one.ends else "forgotten"
         started, last = shown_at(one.started), age(one.last_accepted, now)
-        table.add_row(escape(one.name), escape(one.producer), f"{one.accepted:,}", started, last, until)
+        state = f"paused {age(stopped[one.digest], now)}" if one.digest in stopped else ""
+        table.add_row(escape(one.name), escape(one.producer), state, f"{one.accepted:,}", started, last, until)
     out.print(table if found else "no batch is known")
     if len(found) == most:
         print_line(f"there may be more than {most}; raise --most to see them")
@@ -97,10 +106,61 @@ def show(name: Name, producer: OfProducer = None, as_json: Json = False) -> None
         out.print(causes)
 
 
+@app.command(epilog="Example: threelane batch pause newsletter-7")
+def pause(name: Name, producer: OfProducer = None, as_json: Json = False) -> None:
+    """Send nothing of a batch until it is resumed; its messages keep their validity, and may expire."""
+
+    def begin(client: redis.Redis) -> PauseResult:
+        one, who = _known(client, name, producer), audit.user()
+        was_paused = pauses.find(client, one.producer, one.name) is not None
+        ids = (message_id for message_id, _ in batches.rows(client, one.producer, one.name))
+        if not was_paused:
+            audit.add(client, "pause batch", _described(one), who)
+        return pausing.pause(client, one.producer, one.name, ids, now_of(client), who)
+
+    done = with_redis(begin)
+    if as_json:
+        print_json(done)
+        return
+    since = f"{shown_at(done.since)} by {done.by}" if done.since else "an unknown time"
+    print_line(
+        f"paused since {since}; {done.messages:,} messages put aside now: threelane batch resume {shlex.quote(name)}"
+    )
+
+
+@app.command(epilog="Example: threelane batch resume newsletter-7")
+def resume(name: Name, producer: OfProducer = None, as_json: Json = False) -> None:
+    """Send the rest of a paused batch: lane 1 first, in the order in which its messages wait."""
+
+    def end(client: redis.Redis) -> tuple[PauseResult, bool]:
+        one = _known(client, name, producer)
+        was_paused = pauses.find(client, one.producer, one.name) is not None
+        if was_paused:
+            audit.add(client, "resume batch", _described(one))
+        with open_producer() as own:
+            return own.resume_batch(one.name, producer=one.producer), was_paused
+
+    done, was_paused = with_redis(end)
+    if as_json:
+        print_json(done)
+    elif was_paused or done.messages:
+        print_line(f"resumed; {done.messages:,} messages go back to their lanes, or wait for their time")
+    else:
+        print_line("the batch is not paused")
+    if not was_paused and not done.messages:
+        raise typer.Exit(Exit.NO_MATCH)
+
+
 @app.command(epilog="Example: threelane batch cancel newsletter-7")
 def cancel(name: Name, producer: OfProducer = None, as_json: Json = False) -> None:
     """Cancel all messages of a batch that have not been sent; those being sent are not retried."""
-    one = with_redis(lambda client: _known(client, name, producer))
+
+    def begin(client: redis.Redis) -> Batch:
+        found = _known(client, name, producer)
+        audit.add(client, "cancel batch", _described(found))
+        return found
+
+    one = with_redis(begin)
     counts: Counter[str] = Counter(dict.fromkeys(CancelResult, 0))
     with open_producer() as client:
         try:
@@ -163,6 +223,10 @@ def _known(client: redis.Redis, name: str, producer: str | None) -> Batch:
     return others[0] if others else _unknown(name)
 
 
+def _described(one: Batch) -> str:
+    return f"{one.name} of {one.producer or 'no producer'}"
+
+
 def _unknown(name: str) -> NoReturn:
     not_found(f"{name}: no message was accepted into a batch of this name in 400 days: threelane batch list")
 
@@ -176,8 +240,13 @@ def _lines(found: Progress, now: int) -> Iterator[tuple[str, str]]:
     yield "started", f"{shown_at(one.started)} ({age(one.started, now)})"
     yield "last accepted", f"{shown_at(one.last_accepted)} ({age(one.last_accepted, now)})"
     yield "accepted", f"{found.accepted:,}"
+    if found.pause:
+        stopped = found.pause
+        since = f"{shown_at(stopped.since)} ({age(stopped.since, now)}) by {stopped.by}" if stopped.since else "unknown"
+        yield "paused since", f"{since}; threelane batch resume {shlex.quote(one.name)}"
     for label, number in (
         ("waiting", found.waiting),
+        ("waiting for the end of the pause", found.paused),
         ("being sent", found.sending),
         ("in doubt", found.in_doubt),
         ("sent, without a receipt so far", found.sent),
@@ -191,7 +260,7 @@ def _lines(found: Progress, now: int) -> Iterator[tuple[str, str]]:
             yield label, f"{number:,}"
     yield "cost so far", f"{credits(found.cost_so_far)} credits"
     yield "cost to come", f"{credits(found.cost_to_come)} credits"
-    if found.waiting or found.sending:
+    if found.waiting or found.paused or found.sending:
         hours = found.hours_left
         yield "time left", "unknown: no worker reports its rate" if hours is None else f"about {_hours(hours)}"
     yield "rows kept until", shown_at(one.ends) if one.ends else "forgotten"

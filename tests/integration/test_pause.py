@@ -9,17 +9,20 @@ from unittest import mock
 
 import pytest
 import redis
+from typer.testing import CliRunner, Result
 
 from tests.integration.conftest import Workers, kill, taken
 from tests.properties.system import System
-from tests.servers import wait_until
+from tests.servers import RedisServer, wait_until
 from threelane import Producer, Status
+from threelane.interfaces.command.line import app
 from threelane.producer import pause as pausing
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import CancelResult
 from threelane.producer.nudge import Nudger
+from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
-from threelane.store import batches, keys, pauses
+from threelane.store import audit, batches, keys, pauses
 from threelane.store import status as statuses
 from threelane.worker.upkeep import pauses as upkeep
 
@@ -212,3 +215,44 @@ def test_real_workers_send_nothing_of_a_paused_batch(
     pausing.resume(client, producer.nudger, "", "news", producer.now())
     wait_until(lambda: len(taken(sandbox)) >= len(ids) + len(others), what="everything to be sent")
     assert Counter([*ids, *others]) == copies(sandbox)
+
+
+def run(server: RedisServer, *words: str) -> Result:
+    return CliRunner().invoke(app, ["batch", *words], env={"THREELANE_REDIS_URL": server.url, "COLUMNS": "200"})
+
+
+def test_a_batch_is_paused_shown_and_resumed_on_the_command_line(
+    producer: Producer, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """With who and since when, and an entry in the audit; again changes nothing, and a wrong name is refused."""
+    one = producer.send("27831234567", "x", batch="Скидки 5%").id
+    first, again = (run(redis_server, "pause", "Скидки 5%") for _ in range(2))
+    assert "1 messages put aside now" in first.output
+    assert "0 messages put aside now" in again.output
+    assert f"by {audit.user()}" in first.output
+    assert "threelane batch resume 'Скидки 5%'" in run(redis_server, "show", "Скидки 5%").output
+    assert "paused" in run(redis_server, "list").output
+    assert [Status.PAUSED] == [status and status.status for status in producer.statuses([one])]
+    assert "1 messages go back" in run(redis_server, "resume", "Скидки 5%").output
+
+    assert [Exit.NO_MATCH, Exit.NOT_FOUND] == [run(redis_server, *words).exit_code for words in _NOTHING_TO_DO]
+    assert ["resume batch", "pause batch"] == [entry.what for entry in audit.read(client, 9)]
+    assert [Status.QUEUED] == [status and status.status for status in producer.statuses([one])]
+
+
+_NOTHING_TO_DO = (("resume", "Скидки 5%"), ("pause", "Скидки"))
+
+
+def test_the_library_pauses_and_resumes(producer: Producer) -> None:
+    """A name that no message has is no batch: a misspelt one would stop nothing."""
+    one = producer.send("27831234567", "x", batch="news").id
+    assert producer.pause_batch("nwes") is None
+    done = producer.pause_batch("news")
+    assert done
+    assert 1 == done.messages
+    found = producer.batch("news")
+    assert found
+    assert (0, 1, "complete") == (found.waiting, found.paused, found.pause and found.pause.state)
+
+    assert 1 == producer.resume_batch("news").messages
+    assert [Status.QUEUED] == [status and status.status for status in producer.statuses([one])]
