@@ -21,6 +21,7 @@ from threelane.store import (
     keys,
     limits,
     opt_out_lines,
+    pauses,
     reach,
     registry,
     reply_owners,
@@ -92,6 +93,7 @@ def _reading(name: bytes, value: bytes) -> None:
 
 TABLES = (
     Checked(keys.HOLDS, _json(hold.read_row), "its scope stays on hold"),
+    Checked(keys.PAUSES, _json(pauses.decode), "nothing of its batch is sent"),
     Checked(keys.SUPPRESSED, _json(suppression.read_row), "nothing is sent to this number", is_number=True),
     Checked(keys.BUDGETS, _json(budgets.read_row), "nothing that it limits is accepted"),
     Checked(keys.LIMITS, limits.check_row, "the default applies in its place, or no limit"),

@@ -20,8 +20,9 @@ from threelane.operations import age, damage, forecast, health, opening
 from threelane.operations.age import LaneAge
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
-from threelane.store import access, countries, inbox, keys, limits, logins, missing, rows, suppression, windows
+from threelane.store import access, countries, inbox, keys, limits, logins, missing, pauses, rows, suppression, windows
 from threelane.store import status as statuses
+from threelane.store.pauses import Pause
 from threelane.store.replies import text_of
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -40,6 +41,9 @@ OK, WARNING, ERROR = Grade
 OVERDUE_MS = 30_000  # what is due is released within a second
 QUIET_MS = 900_000  # no callback for this long while messages wait for receipts is a warning
 MOST_SHOWN = 5  # keys in one finding
+LONG_PAUSE_HOURS = 24
+HOUR_MS = 3600 * 1000
+EXPIRING_MS = HOUR_MS  # paused messages that expire within this time are a warning
 DRY_HOURS = (24, 2)  # a warning, an error
 MANY_LOGINS = 30  # refused within an hour
 START_WORKER = "start one: threelane worker"
@@ -106,6 +110,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         "workers": lambda: _workers(client, now, sum(_depths(client).values())),
         "lanes": lambda: _lanes(client, now, _depths(client)),
         "holds": lambda: _holds(client, now, table),
+        "pauses": lambda: _pauses(client, now),
         "holidays": lambda: _holidays(client, now),
         "limits": lambda: _limits(client, now),
         "credit": lambda: _credit(client, now),
@@ -220,6 +225,27 @@ def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}{evidence}", step, owner)
     if not held:
         yield Finding(OK, "holds", "nothing is on hold")
+
+
+def _pauses(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Report batches that are paused for long, and paused messages that expire soon."""
+    found = pauses.listed(client)
+    for one in found:
+        pause = one.pause
+        hours = (now - pause.since) / HOUR_MS
+        of = f" of {pause.producer}" if pause.producer else ""
+        detail = f"{pause.name}{of} is paused for {hours:,.1f} h by {pause.by}; {one.total:,} messages wait"
+        step = f"threelane batch resume {_batch_words(pause)}, or threelane batch cancel {_batch_words(pause)}"
+        if one.total:
+            yield Finding(WARNING if hours >= LONG_PAUSE_HOURS else OK, "paused batch", detail, step)
+    if number := pauses.expiring(client, now + EXPIRING_MS):
+        step = "threelane find --state paused names them and their batch; threelane batch resume sends them"
+        yield Finding(WARNING, "paused batch", f"{number:,} paused messages expire within an hour", step)
+
+
+def _batch_words(pause: Pause) -> str:
+    """Return the arguments of a command for a paused batch."""
+    return shlex.quote(pause.name) + (f" --producer {shlex.quote(pause.producer)}" if pause.producer else "")
 
 
 def _holidays(client: redis.Redis, now: int) -> Iterator[Finding]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +15,7 @@ from threelane.contract.message import Message
 from threelane.contract.window import Windows
 from threelane.operations import opening
 from threelane.operations.outage import outage
-from threelane.store import budgets, events, keys, readable, registry, rows, waiting, windows
+from threelane.store import budgets, events, keys, pauses, readable, registry, rows, waiting, windows
 from threelane.store import status as statuses
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
@@ -249,7 +251,7 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
     yield from sorted(steps[1:], key=lambda step: step.at)
 
 
-_UNSENT = (Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT)
+_UNSENT = (Status.SCHEDULED, Status.QUEUED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT)
 _SUCCESSFUL = (Status.DELIVERED, Status.SENT)
 
 
@@ -288,6 +290,8 @@ def _pending(
         return Pending(
             "redrive", 0, f"dead; when the {known.owner or 'operator'} has fixed it: threelane dead redrive {known.id}"
         )
+    if known.status is Status.PAUSED:
+        return _paused(client, known)
     at = int(_score(client, known))
     held = hold.holds(client, now)
     breaker = outage(client, held, now)
@@ -320,6 +324,18 @@ def _pending(
         0,
         f"{before} messages of lane {known.lane} are ahead of it; see workers, rate and reserve: threelane top",
     )
+
+
+def _paused(client: redis.Redis, known: MessageStatus) -> Pending:
+    """Return that it waits for the end of its batch's pause; ``until`` is when its validity ends."""
+    found = pauses.find(client, known.producer, known.batch)
+    resume = f"threelane batch resume {shlex.quote(known.batch)}"
+    resume += f" --producer {shlex.quote(known.producer)}" if known.producer else ""
+    if found is None:
+        return Pending("pause", 0, "the pause of its batch has ended; workers put it back within seconds")
+    since = f" since {datetime.fromtimestamp(found.since / 1000, UTC):%Y-%m-%d %H:%M} UTC" if found.since else ""
+    by = f" by {found.by}" if found.by else ""
+    return Pending("pause", known.expires_at, f"paused with its batch {known.batch}{since}{by}: {resume}")
 
 
 def _tried(known: MessageStatus, record: Mapping[str, str], at: int) -> Pending | None:

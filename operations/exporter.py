@@ -18,7 +18,7 @@ from threelane.operations.shared_read import SharedRead
 from threelane.runtime import logs, variables
 from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
-from threelane.store import countries, inbox, keys, rows, suppression
+from threelane.store import countries, inbox, keys, pauses, rows, suppression
 from threelane.store.connect import connect
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.visibility import READ, Visibility
@@ -81,6 +81,7 @@ _COUNTS = {
     "hold_probed": ("threelane_hold_probes", "Messages that tested an inferred hold", ("scope",)),
     "healed": ("threelane_holds_healed", "Inferred holds that an accepted message lifted", ("scope",)),
     "cancelled": ("threelane_cancelled", "Messages cancelled by a caller", ("lane",)),
+    "expired_paused": ("threelane_expired_paused", "Messages that expired while their batch was paused", ("lane",)),
     "late": ("threelane_late", "Messages of lane 1 without a receipt in time", ("lane",)),
     "bypassed": ("threelane_bypassed", "Legal notices that bypassed the suppression list", ("lane",)),
     "reserved": ("threelane_reserved", "Times a lane waited because credits are reserved for higher lanes", ("lane",)),
@@ -129,6 +130,7 @@ class Fleet(Collector):
                 self._holds,
                 self._counted,
                 lambda: [self._unassigned(), self._misspelt()],
+                lambda: fleet_metrics.paused(pauses.listed(client), now),
                 lambda: fleet_metrics.money(forecast.read(client, now), now, self._limit),
                 lambda: fleet_metrics.capacity(capacity.read(client, now)),
                 lambda: fleet_metrics.new_countries(len(countries.new(client, now))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -11,6 +11,7 @@ from threelane.operations.capacity import Capacity
 from threelane.operations.catalogue import LABELS, MOST, OTHER
 from threelane.operations.forecast import Forecast
 from threelane.store import keys
+from threelane.store.pauses import PausedBatch
 from threelane.store.visibility import Visibility
 
 
@@ -131,3 +132,15 @@ def _spent(name: str, label: str, sums: Mapping[str, int], limit: LabelLimit) ->
     for value, amount in sorted(limited.items()):
         metric.add_metric([value], amount / CREDIT)
     return metric
+
+
+def paused(found: Sequence[PausedBatch], now: int) -> Iterator[Metric]:
+    """Return how many messages of paused batches wait, by lane, and how long the oldest pause lasts."""
+    messages = GaugeMetricFamily("threelane_paused_messages", "Waiting messages of paused batches", labels=["lane"])
+    for lane in keys.LANES:
+        messages.add_metric([str(lane)], sum(one.messages[lane] for one in found))
+    yield messages
+    oldest = GaugeMetricFamily("threelane_oldest_pause_seconds", "How long the oldest pause of a batch lasts; 0: none")
+    since = min((one.pause.since for one in found), default=now)
+    oldest.add_metric([], max(0, now - since) / 1000)
+    yield oldest

@@ -15,7 +15,8 @@ from threelane.operations.capacity import Capacity
 from threelane.operations.forecast import Forecast
 from threelane.operations.health import GONE_MS
 from threelane.operations.outage import outage
-from threelane.store import keys, rows
+from threelane.store import keys, pauses, rows
+from threelane.store.pauses import PausedBatch
 from threelane.store.sizes import COUNTED, sizes
 from threelane.store.states import Status
 from threelane.store.tally import Count
@@ -25,7 +26,7 @@ from threelane.worker.account.hold import Held
 GOOD, WARN, BAD = "good", "warn", "bad"
 _RISING = (
     *("dead", "in_doubt", "retried", "unknown", "lapsed", "swept", "swept_again"),
-    *("unpublished", "found", "late", "refused", "breaker_opened"),
+    *("expired_paused", "unpublished", "found", "late", "refused", "breaker_opened"),
 )
 
 
@@ -69,6 +70,7 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[Worker, ...]
     trouble: Mapping[str, int]
     outage: Held | None = None
+    paused: tuple[PausedBatch, ...] = ()
 
 
 def read(client: redis.Redis, now: int) -> Screen:
@@ -84,6 +86,7 @@ def read(client: redis.Redis, now: int) -> Screen:
         capacity=capacity.read(client, now),
         workers=tuple(_workers(client, now)),
         outage=outage(client, held, now),
+        paused=tuple(pauses.listed(client)),
         trouble={name: n for name, n in tally.items() if name.partition(":")[0] in _RISING},
     )
 

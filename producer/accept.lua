@@ -157,7 +157,7 @@ local function take(i, record, message, entries)
     count_of(Count.opt_out_lines, lane)
     count_of(Count.opt_out_parts, lane, line_parts)
   end
-  local reply = due == 0 and READY or AcceptResult.new .. ':' .. status .. ':' .. written(due)
+  local reply = status == Status.queued and READY or AcceptResult.new .. ':' .. status .. ':' .. written(due)
   if not unseen[country] then return reply end
   unseen[country] = nil
   return is_first(country, producer) and reply .. ':first' or reply

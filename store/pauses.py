@@ -114,7 +114,7 @@ def read_all(client: redis.Redis) -> list[Pause]:
     return sorted((one for one in found if one), key=lambda one: one.since)
 
 
-def soon_expired(client: redis.Redis, until: int) -> int:
+def expiring(client: redis.Redis, until: int) -> int:
     """Return how many paused messages expire by a time, ms."""
     return int(client.zcount(keys.PAUSED, "-inf", until))
 

@@ -161,6 +161,15 @@ LANES = Board(
                     [("sum by (lane, cause) (threelane_waiting) > 0", "lane {{lane}} {{cause}}")],
                 ),
                 Panel(
+                    "How many messages of paused batches wait, and how many expired?",
+                    "short",
+                    [
+                        ("sum by (lane) (threelane_paused_messages)", "lane {{lane}} waits"),
+                        ("sum(increase(threelane_expired_paused_total[1h]))", "expired within the hour"),
+                    ],
+                    "threelane doctor names the batches; threelane batch resume sends the rest of one.",
+                ),
+                Panel(
                     "How fast is a login code? (accept to first call, 95th percentile)",
                     "s",
                     [

@@ -80,13 +80,27 @@ def view(now: Screen, before: Screen | None) -> RenderableType:
 
 def _standing(now: Screen) -> RenderableType:
     when = Text(f"threelane, {shown_at(now.at)}", style="bold")
+    paused = _paused(now)
     if not now.holds:
-        return Group(when, Text("nothing is on hold", style="green"))
+        return Group(when, *paused, Text("nothing is on hold", style="green"))
     table = Table("on hold", "code", "cause", "evidence", "since", "until", style="bold red")
     for scope, one in sorted(now.holds.items())[:MOST]:
         ends = shown_at(one.until) if one.until else way_back(one) if one.next_probe else "threelane resume"
         table.add_row(escape(scope), escape(one.code), escape(one.cause), evidence_of(one), shown_at(one.since), ends)
-    return Group(when, table)
+    return Group(when, *paused, table)
+
+
+def _paused(now: Screen) -> list[RenderableType]:
+    """Return the table of paused batches, if there are any."""
+    if not now.paused:
+        return []
+    table = Table("paused batch", "producer", "messages", "since", "by", style="yellow")
+    for one in now.paused[:MOST]:
+        pause = one.pause
+        table.add_row(
+            escape(pause.name), escape(pause.producer), f"{one.total:,}", shown_at(pause.since), escape(pause.by)
+        )
+    return [table]
 
 
 def _lanes(now: Screen, before: Screen | None) -> RenderableType:
