@@ -23,7 +23,7 @@ from threelane.store.keys import RecordKey
 from threelane.store.pauses import Member
 from threelane.store.scripts import script, texts
 
-SLICE = 300  # messages of one script, some milliseconds of Redis
+SLICE = 100  # messages of one script, a few milliseconds of Redis
 
 
 def _moved(reply: Any) -> int:
@@ -37,7 +37,7 @@ def _pause(*, records: Sequence[RecordKey], now: int, ids: Sequence[str]) -> Non
 
 @script(__file__, texts)
 def _resume(*, records: Sequence[RecordKey], now: int, members: Sequence[Member]) -> None:
-    """Put messages back; returns the lane of each that is due."""
+    """Put messages back; returns the lane of each that is due, and ``scheduled`` for each that is not."""
 
 
 class PauseResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,13 +93,13 @@ def _slices(client: redis.Redis, digest: str, now: int) -> Iterator[tuple[int, M
             return
         members = pauses.members(found)
         records = keys.records(one.id for one in members)
-        lanes = due(members, _resume(client, records=records, now=now, members=members))
-        yield len(members), lanes
+        answers = _resume(client, records=records, now=now, members=members)
+        yield sum(map(bool, answers)), due(members, answers)
         first = f"({found[-1].decode()}"
 
 
 async def put_slice_back(client: redis.asyncio.Redis, digest: str, now: int) -> tuple[int, dict[int, list[str]]]:
-    """Put up to 300 messages of a batch back; returns how many, and by lane the ids to be nudged."""
+    """Put a slice of a batch back; returns how many, and by lane the ids to be nudged."""
     first, after = pauses.bounds(digest)
     found: Any = await client.zrange(keys.PAUSED_ORDER, first, after, bylex=True, offset=0, num=SLICE)
     members = pauses.members(found)
@@ -120,6 +120,6 @@ def due(members: Sequence[Member], answers: Sequence[str]) -> dict[int, list[str
     """Return by lane the messages that are due again."""
     lanes: dict[int, list[str]] = defaultdict(list)
     for one, lane in zip(members, answers, strict=True):
-        if lane:
+        if lane.isdigit():
             lanes[int(lane)].append(one.id)
     return lanes

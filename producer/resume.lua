@@ -1,7 +1,7 @@
 -- PARTS move
 -- Put messages back to where they were before their batch was paused: on their lane, or until they are due.
 -- KEYS  records   ARG  now, members (of the order of paused messages)
--- ->    for each its lane when it is to be nudged, or ''
+-- ->    for each its lane when it is to be nudged, 'scheduled' when its time is still to come, or '' when it did not move
 local answers, FIELDS = {}, fields(Field.batch)
 each(ARG.members, function(i, one)
   answers[i] = ''
@@ -17,6 +17,7 @@ each(ARG.members, function(i, one)
   if at > ARG.now then
     local was_due = since_of(record) <= ARG.now  -- it waits for a retry or a hold, not for its own time
     move_because(was_due and Cause.retry or false, record, id, known, Status.scheduled, at)
+    answers[i] = Status.scheduled
   else
     move_because(Cause.requeued, record, id, known, Status.queued, ARG.now)
     answers[i] = known.lane
