@@ -137,7 +137,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep the explanation, not the message."""
-        return _accepted, (msgspec.structs.asdict(self.explained()),)
+        return _from_fields, (msgspec.structs.asdict(self.explained()),)
 
     @property
     def accepted(self) -> bool:
@@ -145,7 +145,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return True
 
 
-def _accepted(fields: dict[str, Any]) -> Accepted:
+def _from_fields(fields: dict[str, Any]) -> Accepted:
     """Return an answer from its fields, for pickle and copy."""
     return Accepted(**fields)
 
@@ -154,6 +154,7 @@ _MESSAGE = "message"  # the attribute of an answer, outside of its fields, with 
 Admission = Accepted | Refusal  # the result for one message, as a plain value
 _NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
+_NEW_QUEUED = f"{AcceptResult.NEW}:{Status.QUEUED}:0"
 _QUEUED = (f"{AcceptResult.NEW}:{Status.QUEUED}:", f"{AcceptResult.SAME}:{Status.QUEUED}:")
 
 
@@ -361,29 +362,13 @@ def _same_text(sms: Message) -> str:
 
 
 def _answer(draft: Draft, reply: str) -> Admission:
+    if reply == _NEW_QUEUED:
+        return _accepted(draft, Status.QUEUED, draft.message.due_at)
     sms = draft.message
     result, _, rest = reply.partition(":")
     if result in _TAKEN:
         status, _, due = rest.removesuffix(FIRST).partition(":")
-        accepted = Accepted(
-            id=sms.id,
-            lane=sms.lane,
-            parts=sms.parts,
-            encoding=sms.encoding,
-            units=sms.units,
-            status=_STATUS[status],
-            due_at=int(due) or sms.due_at,
-            repeated=result == _SAME,
-            parts_saved=draft.parts_saved,
-            characters_cut=draft.characters_cut,
-            text_cut=draft.text_cut,
-            template=draft.template,
-            opt_out=draft.opt_out,
-            opt_out_parts=draft.opt_out_parts,
-        )
-        if sms.parts > 1:
-            accepted.__dict__[_MESSAGE] = sms
-        return accepted
+        return _accepted(draft, _STATUS[status], int(due) or sms.due_at, repeated=result == _SAME)
     if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
         return conflict(draft, erased=reply == AcceptResult.ERASED)
     if reply == AcceptResult.DAMAGED:
@@ -397,6 +382,29 @@ def _answer(draft: Draft, reply: str) -> Admission:
     if result == AcceptResult.LIMITED:
         return limited(sms, rest)
     return _over_budget(reply) if result == AcceptResult.OVER else suppressed(msgspec.json.decode(reply, type=Entry))
+
+
+def _accepted(draft: Draft, status: Status, due_at: int, *, repeated: bool = False) -> Accepted:
+    sms = draft.message
+    accepted = Accepted(
+        id=sms.id,
+        lane=sms.lane,
+        parts=sms.parts,
+        encoding=sms.encoding,
+        units=sms.units,
+        status=status,
+        due_at=due_at,
+        repeated=repeated,
+        parts_saved=draft.parts_saved,
+        characters_cut=draft.characters_cut,
+        text_cut=draft.text_cut,
+        template=draft.template,
+        opt_out=draft.opt_out,
+        opt_out_parts=draft.opt_out_parts,
+    )
+    if sms.parts > 1:
+        accepted.__dict__[_MESSAGE] = sms
+    return accepted
 
 
 def conflict(draft: Draft, *, erased: bool = False) -> Refusal:

@@ -45,10 +45,12 @@ class Readings:
     def applying(self, raw: Mapping[str, Any], producer: str, holder: Holder | None) -> Reading:
         """Return the reading of the key, this process, the message's producer or the installation, in this order."""
         own = stored(holder.key.numbers) if holder else None
-        return own or self._process or self._producers.get(_name(raw, producer), (0, self._installation))[1]
+        if own or self._process or not self._producers:
+            return own or self._process or self._installation
+        return self._producers.get(_name(raw, producer), (0, self._installation))[1]
 
 
 def _name(raw: Any, producer: str) -> str:
     """Return the producer of a message, ``producer`` by default."""
-    named = raw.get("producer") if isinstance(raw, Mapping) else None
+    named = raw.get("producer") if type(raw) is dict or isinstance(raw, Mapping) else None  # the latter is slow
     return named.strip() if isinstance(named, str) else producer
