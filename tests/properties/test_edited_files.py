@@ -82,6 +82,7 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
     return {"THREELANE_REDIS_URL": redis_server.url}
 
 
+@pytest.mark.timeout(300 + 4 * EXAMPLES)
 @given(first=st.lists(ROWS, max_size=6), runs=RUNS)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_person_gets_each_text_as_often_as_any_file_so_far_asked_for(
