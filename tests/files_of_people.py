@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import codecs
-from typing import NamedTuple
+from collections.abc import Iterator
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from tests.workbooks import HEADER, archive, number, row, sheet, text, workbook
+from threelane.contract.reading import INTERNATIONAL
+from threelane.interfaces.command.bulk.job import Duplicates, Names, Reading, make_job
+from threelane.producer.files.numbers import NumberRules
+from threelane.producer.files.row import FileRow
 
 A, B, C = "27831230001", "27831230002", "27831230003"
 HI = ((A, "Hello"),)
@@ -26,6 +33,16 @@ class Case(NamedTuple):
     messages: tuple[tuple[str, str], ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
     sentence: str = ""
+
+
+def rows(case: Case, batch: str = "") -> Iterator[FileRow]:
+    """Yield the rows of a file as the command reads them; raises InvalidFile."""
+    options: dict[str, Any] = dict(zip(case.options[::2], case.options[1::2], strict=True))
+    columns = (options["--column"],) if "--column" in options else ()
+    duplicates = Duplicates(options.get("--duplicates", "refuse"))
+    reading = Reading(None, columns, options.get("--encoding", ""), options.get("--sheet", ""), duplicates)
+    job = make_job(Path(case.name), options.get("--text"), Names(batch), reading, {}, NumberRules(INTERNATIONAL))
+    return job.rows(BufferedReader(BytesIO(case.octets)))
 
 
 def good(name: str, content: str | bytes, messages: tuple[tuple[str, str], ...] = HI, *options: str) -> Case:
@@ -76,12 +93,15 @@ CASES: tuple[Case, ...] = (
     mixed("comma-not-quoted.csv", f"to,text\n{A},Hello, Ana\n{B},Hi\n", ((1, "1 more cells"),), ((B, "Hi"),)),
     mixed("comma-in-unnamed.csv", f"to,text,\n{A},Hello, Ana\n{B},Hi,\n", ((1, "column 3, which has no name"),),
           ((B, "Hi"),)),
+    mixed("moved-cells.csv", f"to,text,lane,notes\n{A},Hello, Ana,,\n{B},Hi,1,\n", ((1, "1 more cells"),),
+          ((B, "Hi"),)),
     mixed("quote-not-closed.csv", f'to,text\n{A},Hello\n{B},"Hi\n', ((2, "unexpected end of data (line 3)"),), HI),
     # ends of lines, blank rows, ragged rows
     good("old-mac.csv", f"to,text\r{A},Hello\r{B},Hi\r", TWO),
     good("no-last-end.csv", f"to,text\n{A},Hello\n{B},Hi", TWO),
     good("double-ends.csv", f"to,text\r\r\n{A},Hello\r\r\n{B},Hi\r\r\n", TWO),
     good("trailing-commas.csv", f"to,text,,,\n{A},Hello,,,\n{B},Hi,,,\n,,,,\n", TWO),  # DataHarmonizer 48
+    good("commas-behind-rows.csv", f"to,text\n{A},Hello,\n{B},Hi,\n", TWO),
     good("blank-rows.csv", f"\n,\nto,text\n{A},Hello\n,\n  ,\u00a0\n\n{B},Hi\n", TWO),  # mautic 890
     good("ctrl-z.csv", f"to,text\r\n{A},Hello\r\n\x1a"),
     good("nul-tail.csv", f"to,text\n{A},Hello\n" + "\0" * 512),  # after a crash
@@ -155,7 +175,7 @@ CASES: tuple[Case, ...] = (
                                        HEADER + row(2, number("A2", A), text("B2", "Hello")),
                                        states=("hidden", "visible"))),
     whole("no-such-sheet.xlsx", _BIG, "no such sheet", "--sheet", "June"),
-    whole("entities.xlsx", workbook(HEADER, **{"xl/worksheets/sheet1.xml": _ENTITY + sheet("")}),
+    whole("entities.xlsx", workbook(HEADER, parts={"xl/worksheets/sheet1.xml": _ENTITY + sheet("")}),
           "declares entities"),
     whole("cut-off.xlsx", _BIG[: len(_BIG) // 2], "damaged"),
     # other formats

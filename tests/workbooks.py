@@ -40,7 +40,9 @@ def row(index: int, *cells: str, more: str = "") -> str:
 HEADER = row(1, text("A1", "to"), text("B1", "text"))
 
 
-def workbook(*sheets: str, names: tuple[str, ...] = (), states: tuple[str, ...] = (), **parts: str) -> bytes:
+def workbook(
+    *sheets: str, names: tuple[str, ...] = (), states: tuple[str, ...] = (), parts: dict[str, str] | None = None
+) -> bytes:
     """Return a workbook of sheets, each given by its rows; ``parts`` replace or add parts by name."""
     names = names or tuple(f"Sheet{index}" for index in range(1, len(sheets) + 1))
     states = states or ("visible",) * len(sheets)
@@ -58,7 +60,7 @@ def workbook(*sheets: str, names: tuple[str, ...] = (), states: tuple[str, ...] 
     }
     for index, rows in enumerate(sheets, 1):
         found[f"xl/worksheets/sheet{index}.xml"] = sheet(rows)
-    return archive(found | parts)
+    return archive(found | (parts or {}))
 
 
 def sheet(rows: str, before: str = "") -> str:

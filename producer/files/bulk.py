@@ -33,7 +33,7 @@ def read_file(file: BufferedReader, how: How, kind: Kind | None, noticed: Notice
         raise InvalidFile(f"--format {kind}: its content is that of a file of the format {found}")
     match kind or found:
         case Kind.XLSX:
-            rows = _rows(workbook.rows(file, how, noticed), how, noticed, is_text=False)
+            rows = _rows(workbook.rows(file, how, noticed), how, noticed)
         case Kind.JSONL:
             rows = read_json_lines(file, how, noticed)
         case _:
@@ -66,7 +66,7 @@ def read_csv(
     noticed.separator = found.separator
     text = _text(file, name)
     try:
-        yield from _rows(_cells(found, dialect.Lines(text)), how, noticed, is_text=True)
+        yield from _rows(_cells(found, dialect.Lines(text)), how, noticed, found.trailing)
     finally:
         if not file.closed:  # closed if the consumer stopped before the end
             text.detach()  # the file is the caller's to close
@@ -115,7 +115,7 @@ def _cells(found: dialect.Dialect, lines: dialect.Lines) -> Iterator[RawRow]:
         yield RawRow(line, cells)
 
 
-def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, *, is_text: bool) -> Iterator[FileRow]:
+def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, trailing: int | None = None) -> Iterator[FileRow]:
     columns: Columns | None = None
     number, unescaped = 0, False
     for row in raw:
@@ -127,7 +127,7 @@ def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, *, is_text: bool) -
             continue
         number += 1
         cells = tuple(map(from_report, row.cells)) if unescaped else row.cells
-        content = row.refusal or _content(columns, row, cells, is_text=is_text)
+        content = row.refusal or _content(columns, row, cells, trailing)
         yield FileRow(number, row.line, content, header=columns.header, cells=cells)
     if columns is None:
         raise InvalidFile(EMPTY)
@@ -152,31 +152,32 @@ def _too_long() -> Refusal:
     return invalid("row", f"a line of more than {dialect.MOST_LINE:,} characters", "write one message per line")
 
 
-def _content(columns: Columns, row: RawRow, cells: Sequence[str], *, is_text: bool) -> Mapping[str, str] | Refusal:
+def _content(columns: Columns, row: RawRow, cells: Sequence[str], trailing: int | None) -> Mapping[str, str] | Refusal:
     """Return the content of a row by field and placeholder, or why it has none.
 
-    In text, a cell outside the columns is the rest of a message whose comma is not quoted; in a sheet, it is a note.
+    In text, a cell outside the columns is the rest of a message whose comma is not quoted, but for the ``trailing``
+    ones of every row; in a sheet (None), it is a note.
     """
     content: dict[str, str] = {}
     for index, name in columns.read:
         if index in row.problems:
             return row.problems[index]
         if index >= len(cells):
-            if is_text:
+            if trailing is not None:
                 return invalid(name, "the row ends before this column", "give each column a cell")
             cell = ""
         else:
             cell = cells[index]
         if cell != "" or name in _KEPT or name not in BY_SPELLING:
             content[name] = cell
-    if is_text and (problem := _outside(columns, cells)):
+    if trailing is not None and (problem := _outside(columns, cells, trailing)):
         return problem
     return _damaged(content) or content
 
 
-def _outside(columns: Columns, cells: Sequence[str]) -> Refusal | None:
-    more = sum(not dialect.is_blank(cell) for cell in cells[len(columns.header) :])
-    if more:
+def _outside(columns: Columns, cells: Sequence[str], trailing: int) -> Refusal | None:
+    more = len(cells) - len(columns.header)
+    if more > trailing or any(not dialect.is_blank(cell) for cell in cells[len(columns.header) :]):
         return invalid("row", f"{more} more cells than columns", "quote texts with commas")
     beside = next((i for i in columns.unnamed if i < len(cells) and not dialect.is_blank(cells[i])), None)
     if beside is not None:

@@ -24,12 +24,16 @@ _AFTER_A_HEADER = 10  # rows among which a header is looked for below a title
 
 
 class Dialect(NamedTuple):
-    """A separator, a quote, whether spaces precede quotes, and the number of lines before the header."""
+    """A separator, a quote, whether spaces precede quotes, and the number of lines before the header.
+
+    ``trailing`` is the number of empty cells with which every row ends, beyond those of the header.
+    """
 
     separator: str
     quote: str
     spaces: bool
     skipped: int
+    trailing: int = 0
 
     def reader(self, lines: Iterator[str]) -> Reader:
         """Return a reader of these lines."""
@@ -72,6 +76,7 @@ class Lines:
 def recognise(sample: str, how: How) -> Dialect:
     """Return the dialect in which the header of a file has the most names that are known; raises InvalidFile."""
     lines = StringIO(sample.lstrip("\ufeff"), newline="").readlines()
+    lines = lines[:-1] if len(sample) == SAMPLE and len(lines) > 1 else lines  # the last one may be cut off
     skipped = next((number for number, line in enumerate(lines) if not is_blank(line.strip(SEPARATORS + "\r\n"))), -1)
     if skipped < 0:
         raise InvalidFile(EMPTY)
@@ -97,12 +102,29 @@ def recognise(sample: str, how: How) -> Dialect:
         raise InvalidFile(f"the header cannot be read: {problems[0]}")
     if not best[0]:
         _refuse_title(dialect, lines)
-    return dialect
+    return dialect._replace(trailing=_trailing(dialect, lines, best[1]))
 
 
 def _is_single_quoted(line: str) -> bool:
     cells = re.split(r"[,;\t|]", line.strip())
     return all(len(cell.strip()) > 1 and cell.strip()[0] == cell.strip()[-1] == "'" for cell in cells)
+
+
+def _trailing(dialect: Dialect, lines: list[str], columns: int) -> int:
+    """Return how many empty cells end every row of the sample; with one row nothing tells them from a comma's.
+
+    A text whose comma is not quoted moves the cells behind it, so a row with more cells than the others is refused.
+    """
+    more: list[int] = []
+    try:
+        for cells in dialect.reader(iter(lines[dialect.skipped :])):
+            if not all(map(is_blank, cells)):
+                extra = cells[columns:]
+                more.append(len(extra) if all(map(is_blank, extra)) else 0)
+    except csv.Error:
+        pass  # reported with its row
+    rows = more[1:]
+    return min(rows) if len(rows) > 1 else 0
 
 
 def _refuse_title(dialect: Dialect, lines: list[str]) -> None:

@@ -139,9 +139,8 @@ def _job(image: Image, compose: dict[str, Any], children: list[Child], console: 
     console.print(f"started, with user, group and no_new_privs {users}: {', '.join(started)}")
 
     producer = environments["worker"] | {"THREELANE_REDIS_URL_FILE": "/run/secrets/redis_url_producer"}
-    bulk = image.run(
-        [*image.entry, "bulk", "/run/secrets/messages.csv", "--numbers", "international", "--json"], producer
-    )
+    options = ["--numbers", "international", "--duplicates", "send", "--json"]
+    bulk = image.run([*image.entry, "bulk", "/run/secrets/messages.csv", *options], producer)
     results = [json.loads(line) for line in bulk.stdout.splitlines()]
     ids = {one["id"] for one in results if one.get("status")}
     console.print(f"threelane bulk {MESSAGES.stem}: {results[-1]['summary']}")

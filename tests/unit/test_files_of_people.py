@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import time
-from io import BufferedReader, BytesIO
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.files_of_people import CASES, Case
+from tests.files_of_people import CASES, Case, rows
 from threelane.contract import message
-from threelane.contract.reading import INTERNATIONAL
 from threelane.contract.refusal import Refusal
-from threelane.interfaces.command.bulk.job import Duplicates, Job, Names, Reading, make_job
 from threelane.producer.files.bulk import InvalidFile
-from threelane.producer.files.numbers import NumberRules
 from threelane.producer.files.row import FileRow
 
 NOW = int(time.time() * 1000)
-
-
-def job(case: Case) -> Job:
-    """Return the job of a file with its options."""
-    options: dict[str, Any] = dict(zip(case.options[::2], case.options[1::2], strict=True))
-    columns = (options["--column"],) if "--column" in options else ()
-    duplicates = Duplicates(options.get("--duplicates", "refuse"))
-    reading = Reading(None, columns, options.get("--encoding", ""), options.get("--sheet", ""), duplicates)
-    return make_job(Path(case.name), options.get("--text"), Names(), reading, {}, NumberRules(INTERNATIONAL))
-
-
-def rows(case: Case) -> list[FileRow]:
-    return list(job(case).rows(BufferedReader(BytesIO(case.octets))))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -39,7 +20,7 @@ def test_a_file_of_people_is_read_to_the_row_or_refused_in_a_sentence(case: Case
     """Whoever exported it cannot change the program that wrote it."""
     if case.sentence:
         with pytest.raises(InvalidFile) as refused:
-            rows(case)
+            list(rows(case))
         assert case.sentence in str(refused.value)
         assert len(str(refused.value)) < 500
         return

@@ -27,7 +27,7 @@ A, B = "27831230001", "27831230002"
 
 
 def opened(content: bytes | str) -> BufferedReader:
-    return BufferedReader(BytesIO(content.encode() if isinstance(content, str) else content))  # type: ignore[arg-type]
+    return BufferedReader(BytesIO(content.encode() if isinstance(content, str) else content))
 
 
 def read(content: bytes | str, how: How | None = None, noticed: Noticed | None = None) -> list[FileRow]:
@@ -166,7 +166,7 @@ def test_hidden_columns_and_other_sheets_are_noticed() -> None:
     noticed = Noticed()
     rows = HEADER + row(2, number("A2", A), text("B2", "Hi"))
     columns = '<cols><col min="2" max="2" hidden="1"/></cols>'
-    book = workbook(rows, rows, names=("One", "Two"), **{"xl/worksheets/sheet1.xml": sheet(rows, columns)})
+    book = workbook(rows, rows, names=("One", "Two"), parts={"xl/worksheets/sheet1.xml": sheet(rows, columns)})
     read(book, noticed=noticed)
 
     assert "One" == noticed.sheet

@@ -30,7 +30,7 @@ class RefusedReport:
         if file.exists() and read.exists() and file.samefile(read):
             wrong_usage(f"--refused {file}: the file that is sent; give another name")
         try:
-            refused_rows.write(file, [])
+            file.open("a").close()  # an earlier report stays until there is another
         except OSError as problem:
             wrong_usage(f"--refused {file}: {problem.strerror}")
 
@@ -38,7 +38,11 @@ class RefusedReport:
         """Write the refused rows; prints where they are."""
         if self._file is None:
             return
-        refused_rows.write(self._file, refused)
+        try:
+            refused_rows.write(self._file, refused)
+        except OSError as problem:
+            err.print(f"{self._file}: {problem.strerror}; the refused rows were not written", markup=False)
+            return
         if refused:
             rows = "1 refused row" if len(refused) == 1 else f"{len(refused):,} refused rows"
             same = f" with --batch {shlex.quote(job)}, so that no row is sent twice" if job else ""
