@@ -6,7 +6,7 @@ import contextlib
 import csv
 import random
 import time
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, StringIO
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.workbooks import HEADER, number, row, sheet, text, workbook
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
+from threelane.interfaces.command.bulk.reading import confirmed
 from threelane.producer.files import bulk, dialect, encoding, headers, refused
 from threelane.producer.files import workbook as workbooks
 from threelane.producer.files.duplicates import without_duplicates
@@ -71,6 +72,24 @@ def test_random_octets_are_refused_in_a_sentence_or_read() -> None:
         content = chance.choice([b"", b"to,text\n", b"PK\x03\x04", b"\xff\xfe"]) + chance.randbytes(400)
         with contextlib.suppress(InvalidFile):
             read(content)
+
+
+class _Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_at_the_terminal_chooses_the_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After seeing how the lines would read; an empty answer stops."""
+    file = opened(f"to,text\n{A},Grüße\n".encode("cp1252"))
+    monkeypatch.setattr("sys.stderr", _Terminal())
+    monkeypatch.setattr("sys.stdin", _Terminal("windows-1252\n"))
+    how = confirmed(Path("people.csv"), file, How())
+    assert ["Grüße"] == [row.content["text"] for row in bulk.read_file(file, how, None, Noticed())]  # type: ignore[index]
+
+    monkeypatch.setattr("sys.stdin", _Terminal("\n"))
+    with pytest.raises(UnknownEncoding):
+        confirmed(Path("people.csv"), file, How())
 
 
 # headers
