@@ -48,6 +48,7 @@ class UnknownEncoding(InvalidFile):
 
 def recognise(file: BufferedReader) -> str:
     """Return the encoding of a file, and seek back to its start; raises UnknownEncoding unless it is certain."""
+    file.seek(0)
     start = file.read(_SAMPLE)
     file.seek(0)
     marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")

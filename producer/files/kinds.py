@@ -57,6 +57,7 @@ _ZIPS = (
 
 def recognise(file: BufferedReader) -> Kind:
     """Return the format of a file, and seek back to its start; raises InvalidFile with what to do about others."""
+    file.seek(0)
     start = file.read(_START)
     file.seek(0)
     if not start:
