@@ -17,6 +17,7 @@ from threelane.contract.duration import DAY_SECONDS, HOUR_SECONDS
 from threelane.contract.schedule import DAY
 from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
+from threelane.interfaces.command.ids import LEAST, only
 from threelane.interfaces.command.numbers import named_reading
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS, SecretFile, secret_file
@@ -127,6 +128,7 @@ def rotate(
     as_json: Json = False,
 ) -> None:
     """Give a key a new secret, with the same id and rights.  The list shows when each secret was last used."""
+    key_id = with_redis(lambda client: _whole(client, key_id))
     with secret_file(key_file) as file:
         made = with_redis(lambda client: access.rotate(client, key_id, now_of(client), int(overlap_hours * HOUR)))
         if made is None:
@@ -161,9 +163,17 @@ def show(
 @app.command(epilog="Example: threelane producers key revoke k4f1c09a2b7e3")
 def revoke(key_id: KeyId) -> None:
     """Revoke a key; the next request with it is refused."""
+    key_id = with_redis(lambda client: _whole(client, key_id))
     if not with_redis(lambda client: access.revoke(client, key_id)):
         _no_key(key_id)
     print_line(f"key {key_id} revoked")
+
+
+def _whole(client: redis.Redis, given: str) -> str:
+    """Return the id of a key, given whole or as its unique beginning; the text as it is if no key has it."""
+    if len(given) < LEAST:
+        return given
+    return only(given, [one.id for one in access.list_keys(client)], "keys") or given
 
 
 def _no_key(key_id: str) -> NoReturn:

@@ -76,7 +76,8 @@ app = typer.Typer(
     cls=Commands,
     help="An outbound SMS queue for Clickatell with three priority lanes: nothing is lost, nothing is sent twice.",
     epilog="Exit codes: 0 done, 1 some messages were refused, 2 invalid usage or settings, 3 Redis is unavailable, "
-    "4 ledgers differ, 5 unhealthy, 6 not found, 7 stopped by a canary; all codes are in docs/command-line.md.",
+    "4 ledgers differ, 5 unhealthy, 6 not found, 7 stopped by a canary, 11 nothing matched; all codes are in "
+    "docs/command-line.md.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -79,20 +81,30 @@ class Table(RichTable):
         super().add_column(*header, overflow=overflow, **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the rows side by side if they fit, else as blocks; the same content and width look the same."""
+        """Yield the rows side by side if they fit, at need without empty columns, else as blocks."""
         cells = [[_text(console, cell) for cell in column.cells] for column in self.columns]
-        plain = [[cell.plain for cell in of] for of in cells]
-        padding = sum(self._get_padding_width(index) for index in range(len(self.columns)))
-        widths = self._widths(plain, options.max_width - self._extra_width - padding)
-        if widths is None:
+        if (table := self._fitting(cells, options.max_width)) is None:
             yield from self._blocks(console, options, cells)
-            return
-        for column, width in zip(self.columns, widths, strict=True):
-            column.width = width
-        yield from super().__rich_console__(console, options)
+        else:
+            yield from RichTable.__rich_console__(table, console, options)
 
-    def _widths(self, cells: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    def _fitting(self, cells: Sequence[Sequence[Text]], width: int) -> Table | None:
+        """Return the table that shows these cells side by side, or None if they do not fit."""
+        every = range(len(self.columns))
+        filled = [place for place in every if any(one.plain.strip() for one in cells[place])]
+        for places in (every, filled):
+            table = copy(self)
+            table.columns = [replace(self.columns[place], _index=index) for index, place in enumerate(places)]
+            plain = [[one.plain for one in cells[place]] for place in places]
+            if widths := table._widths(plain, width):
+                for column, wide in zip(table.columns, widths, strict=True):
+                    column.width = wide
+                return table
+        return None
+
+    def _widths(self, cells: Sequence[Sequence[str]], most: int) -> list[int] | None:
         """Return the width of each column, or None if the values do not fit side by side."""
+        room = most - self._extra_width - sum(map(self._get_padding_width, range(len(self.columns))))
         names = [self._name(column) for column in self.columns]
         widest = [max(map(_width, (name, *of))) for name, of in zip(names, cells, strict=True)]
         if sum(widest) <= room:
@@ -117,6 +129,8 @@ class Table(RichTable):
                 line = Text.assemble((f"{name}: ", "table.header"), value) if name else value.copy()
                 line.style = style
                 yield from _wrapped(line, console, options.max_width)
+        if not self._is_list:
+            yield Segment.line()
 
     @property
     def _is_list(self) -> bool:
@@ -136,7 +150,7 @@ class Table(RichTable):
 
 
 def _text(console: Console, cell: Any) -> Text:
-    return console.render_str(cell) if isinstance(cell, str) else cell
+    return console.render_str(cell, highlight=False) if isinstance(cell, str) else cell
 
 
 def _width(text: str) -> int:

@@ -75,7 +75,10 @@ def _of(value: float, unit_seconds: int) -> str:
 
 
 def _shown(at: int, precision: str) -> str:
-    moment = datetime.fromtimestamp(at / 1000, UTC).astimezone(_ZONE.get())
+    try:
+        moment = datetime.fromtimestamp(at / 1000, UTC).astimezone(_ZONE.get())
+    except (OverflowError, ValueError, OSError):  # of a damaged row: no calendar has it
+        return f"{at} ms"
     return moment.isoformat(" ", precision).replace("+00:00", "Z")
 
 

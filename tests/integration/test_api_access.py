@@ -109,7 +109,7 @@ def test_keys_are_made_listed_and_revoked_by_the_command_line(threelane: Any, ap
     assert token not in listed.output
     assert "digest" not in row
     assert 200 == api.request("GET", "/v1/key", key=token).status
-    assert 0 == threelane("producers", "key", "revoke", row["id"]).exit_code
+    assert 0 == threelane("producers", "key", "revoke", row["id"][:8]).exit_code  # its beginning is enough
     assert 401 == api.request("GET", "/v1/key", key=token).status
     assert Exit.NOT_FOUND == threelane("producers", "key", "revoke", row["id"]).exit_code
 

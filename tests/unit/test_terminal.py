@@ -59,7 +59,17 @@ def test_a_narrow_table_becomes_blocks_without_empty_values() -> None:
 
     assert output.splitlines()[0] == f"id: {'a' * 32}"
     assert output.splitlines()[1].startswith("cause: the gateway has refused")
-    assert output.splitlines()[-3:] == ["", f"id: {'b' * 32}", "batch: x"]
+    assert output.splitlines()[-4:] == ["", f"id: {'b' * 32}", "batch: x", ""]
+
+
+def test_empty_columns_give_way_before_a_table_becomes_blocks() -> None:
+    """Side by side is easier to compare; a column without a value has nothing to compare."""
+    rows = [(one * 32, "", "113", "") for one in "ab"]
+    names = ("id", "a long name of a column", "code", "another long name of one")
+    assert "another" in printed(*rows, width=120, names=names)
+    narrow = printed(*rows, width=50, names=names)
+    assert ["id", "code"] == narrow.split()[:2]
+    assert "long" not in narrow
 
 
 def test_a_pipe_gets_each_row_as_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,12 @@ def test_times_are_in_utc_on_request() -> None:
         values.use_utc(False)
 
 
+@pytest.mark.parametrize("at", [2**53, -(2**60), 10**30])
+def test_a_time_that_no_calendar_has_is_shown_as_it_is(at: int) -> None:
+    """A damaged row must not take the rest of its table with it."""
+    assert f"{at} ms" == values.shown_at(at)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
