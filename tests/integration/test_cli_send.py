@@ -80,6 +80,13 @@ def test_an_invalid_duration_is_refused_with_the_right_form(environment: dict[st
     assert options[0] in done.stderr
 
 
+def test_a_field_that_is_no_duration_is_refused_by_its_own_rule(environment: dict[str, str]) -> None:
+    """As every other field of a message is: with its name and the right form."""
+    for pair, problem in (("delay=soon", "120 delay"), ("validityPeriod=90s", "101 validityPeriod")):
+        done = typed("send", TO, "Hello", "--field", pair, environment=environment)
+        assert (1, True) == (done.returncode, problem in done.stderr)
+
+
 def test_status_is_written_for_people(environment: dict[str, str], client: redis.Redis) -> None:
     """No number in the clear, no milliseconds and no tuple; the JSON is as before."""
     answer = json.loads(typed("send", TO, "Hello", "--delay", "1h", "--json", environment=environment).stdout)

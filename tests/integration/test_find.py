@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.properties.system import System
 from threelane import Status
-from threelane.store import find, registry
+from threelane.store import find, keys, registry
 from threelane.store.find import Filter
 from threelane.worker.dead import redrive
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -98,3 +98,15 @@ def test_dead_letters_are_listed_by_criterion_and_time_and_their_causes_counted(
     plan = redrive.plan(system.sync, Filter(code="302"), system.now)
     assert {"ZA": (600, 600)} == {name: (one.messages, one.parts) for name, one in plan.by_country.items()}
     assert (600, 600, {"302": 600}, {1: 600}) == (plan.messages, plan.parts, plan.by_code, plan.by_lane)
+
+
+def test_ids_are_found_by_their_beginnings_in_one_pass(system: System) -> None:
+    """Each beginning has its own ids; the second one shows that it is ambiguous."""
+    ids = ["aaaa1111" + "0" * 24, "aaaa1111" + "f" * 24, "aaaa1111" + "e" * 24, "bbbb2222" + "0" * 24]
+    for one in (*ids, "aaaa2222" + "0" * 24):  # the last mixes the letters of both beginnings
+        system.sync.hset(keys.record(one), "status", "sent")
+    hits = find.beginnings(system.sync, ["aaaa1111", "bbbb2222", "cccc3333"])
+
+    assert (2, {ids[3]}, set()) == (len(hits["aaaa1111"]), hits["bbbb2222"], hits["cccc3333"])
+    assert hits["aaaa1111"] < set(ids[:3])
+    assert {} == find.beginnings(system.sync, [])
