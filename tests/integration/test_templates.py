@@ -325,6 +325,7 @@ def test_a_file_and_a_message_are_sent_with_a_stored_template(
 
     rehearsed = operator.types(*words, "--dry-run")
     assert (0, True) == (rehearsed.exit_code, f"template {NAME}@1" in rehearsed.stdout)
+    assert f"    Dear Ana, order 1 is on its way\n    {STOP}\n" in rehearsed.stderr  # the preview
     assert "2 with an opt-out line that costs 0 of the parts" in rehearsed.stdout
     assert 0 == operator.types(*words).exit_code
     bodies = sorted(json.loads(client.hget(key, "body"))["text"] for key in client.scan_iter("tl:m:*"))  # type: ignore[arg-type]

@@ -68,8 +68,9 @@ def test_a_text_that_has_the_line_does_not_get_it_twice(text: str) -> None:
 
 
 def test_binary_data_gets_no_line() -> None:
-    """It is no text."""
+    """It is no text, so a line that cannot be read does not concern it either."""
     assert "" == sent(binary="00ff", tags=["marketing"]).opt_out
+    assert "" == sent(binary="00ff", tags=["bad"]).opt_out
 
 
 @pytest.mark.parametrize(("letters", "parts", "more"), [(142, 1, 0), (143, 2, 1), (160, 2, 1), (161, 2, 0)])
