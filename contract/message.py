@@ -18,7 +18,7 @@ from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding, Size, composed
 from threelane.contract.why_parts import WhyParts, explain
-from threelane.contract.wording import PLAIN, Wording
+from threelane.contract.wording import PLAIN, Filled, Wording
 
 SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
 
@@ -158,10 +158,15 @@ def parse(
     text_as_given = given.get("text", "")
     if text_as_given:
         given["text"] = composed(text_as_given)
-    worded = _worded(given, spelt, wording)
-    if isinstance(worded, Refusal):
-        return worded
-    with_text, template, line = worded
+    with_text, template = given, ""
+    if "template" in given or "values" in given:
+        filled = _filled(given, spelt, wording)
+        if isinstance(filled, Refusal):
+            return filled
+        with_text, template = {**given, "text": filled.text}, filled.template
+    line = _line(given, wording) if wording.has_lines else None
+    if isinstance(line, Refusal):
+        return line
     content = body.read(with_text, spelt, line)
     if isinstance(content, Refusal):
         return content
@@ -250,26 +255,23 @@ def _printable(spelling: object) -> str:
     return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
 
 
-def _worded(
-    given: Mapping[str, Any], spelt: Mapping[str, str], wording: Wording
-) -> tuple[Mapping[str, Any], str, OptOutLine | None] | Refusal:
-    """Return the values with the text of their template, its name and version, and the opt-out line."""
-    template = ""
-    if "template" in given or "values" in given:
-        if both := next((name for name in ("text", "binary") if given.get(name)), None):
-            named = spelt.get("template") or spelt["values"]
-            return fields.invalid(named, f"a template and a {both}", "give one of the two")
-        if "template" not in given:
-            return fields.invalid(spelt["values"], "values, and no template", "also give the name of its template")
-        filled = wording.fill(given["template"], given.get("values", {}), spelt)
-        if isinstance(filled, Refusal):
-            return filled
-        text = fields.text(filled.text, spelt["template"])
-        if isinstance(text, Refusal):
-            return text
-        given, template = {**given, "text": composed(text)}, filled.template
-    line = None if given.get("binary") else wording.line(given.get("lane", 3), given.get("tags", ()))
-    return line if isinstance(line, Refusal) else (given, template, line)
+def _filled(given: Mapping[str, Any], spelt: Mapping[str, str], wording: Wording) -> Filled | Refusal:
+    """Return the text of the template that a message names, with its values."""
+    if both := next((name for name in ("text", "binary") if given.get(name)), None):
+        named = spelt.get("template") or spelt["values"]
+        return fields.invalid(named, f"a template and a {both}", "give one of the two")
+    if "template" not in given:
+        return fields.invalid(spelt["values"], "values, and no template", "also give the name of its template")
+    filled = wording.fill(given["template"], given.get("values", {}), spelt)
+    if isinstance(filled, Refusal):
+        return filled
+    text = fields.text(filled.text, spelt["template"])
+    return text if isinstance(text, Refusal) else filled._replace(text=composed(text))
+
+
+def _line(given: Mapping[str, Any], wording: Wording) -> OptOutLine | Refusal | None:
+    """Return the opt-out line of a message; binary data has none."""
+    return None if given.get("binary") else wording.line(given.get("lane", 3), given.get("tags", ()))
 
 
 # A field with its default value is the same content as an absent one.

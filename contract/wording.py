@@ -19,6 +19,8 @@ class Filled(NamedTuple):
 class Wording:
     """The templates and opt-out lines that are known; this one has none."""
 
+    has_lines = False  # any at all: otherwise no message is compared with them
+
     def fill(self, reference: str, values: Mapping[str, str], spelt: Mapping[str, str]) -> Filled | Refusal:
         """Return the text of a stored template; ``spelt`` has the caller's names of the fields."""
         del values

@@ -45,7 +45,8 @@ class StoredWording(Wording):
         """
         if now - self._lines_at >= FRESH_MS:
             self._lines, self._lines_at = call(lambda: opt_out_lines.read(connection())), now
-        named = {raw["template"] for raw in window if isinstance(raw, Mapping) and _names_template(raw)}
+            self.has_lines = bool(self._lines.by_scope or self._lines.unreadable)
+        named = {raw["template"] for raw in window if _names_template(raw)}
         parsed = (template_fields.parse_reference(one, "template") for one in named)
         unknown = [one for one in parsed if not isinstance(one, Refusal) and not self._is_fresh(one, now)]
         if unknown:
@@ -85,8 +86,10 @@ class StoredWording(Wording):
                 self._templates[reference] = _Known(now, stored, _parsed(stored))
 
 
-def _names_template(raw: Mapping[Any, Any]) -> bool:
-    return isinstance(raw.get("template"), str)
+def _names_template(raw: Any) -> bool:
+    if type(raw) is not dict and not isinstance(raw, Mapping):  # the latter is slow
+        return False
+    return "template" in raw and isinstance(raw["template"], str)
 
 
 def _parsed(stored: StoredTemplate) -> Template | None:

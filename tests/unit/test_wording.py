@@ -20,6 +20,8 @@ LINES = {b"lane:2": b"Text STOP to 123", b"tag:marketing": STOP.encode(), b"tag:
 class Lines(Wording):
     """The lines above, or others."""
 
+    has_lines = True
+
     def __init__(self, lines: dict[bytes, bytes] | None = None) -> None:
         self.lines = OptOutLines.decode(LINES if lines is None else lines)
 
