@@ -21,7 +21,7 @@ from threelane.store.pauses import Pause
 from threelane.store.readable import row
 from threelane.store.states import AT_REST, FINAL, Status
 
-WAITING = frozenset(one for one in Status if one in {"scheduled", "queued", "paused"})
+WAITING = frozenset({Status.SCHEDULED, Status.QUEUED})
 _MAY_BE_CHARGED = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.IN_DOUBT, Status.UNKNOWN})
 _FAILED = frozenset({Status.DEAD, Status.UNDELIVERED, Status.EXPIRED, Status.UNKNOWN})
 _SILENT_MS = 60_000  # a worker that did not report for this long is gone

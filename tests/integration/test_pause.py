@@ -16,14 +16,20 @@ from tests.properties.system import System
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, Status
 from threelane.interfaces.command.line import app
+from threelane.operations import fleet_metrics, screen
+from threelane.operations.doctor import diagnose
+from threelane.operations.explain import explain
+from threelane.operations.finding import Grade
 from threelane.producer import pause as pausing
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import CancelResult
 from threelane.producer.nudge import Nudger
 from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
-from threelane.store import audit, batches, keys, pauses
+from threelane.store import audit, batches, find, keys, pauses
 from threelane.store import status as statuses
+from threelane.store.find import Filter
+from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.upkeep import pauses as upkeep
 
 DAY = 24 * 3600 * 1000
@@ -215,6 +221,34 @@ def test_real_workers_send_nothing_of_a_paused_batch(
     pausing.resume(client, producer.nudger, "", "news", producer.now())
     wait_until(lambda: len(taken(sandbox)) >= len(ids) + len(others), what="everything to be sent")
     assert Counter([*ids, *others]) == copies(sandbox)
+
+
+def test_a_pause_is_visible_everywhere(system: System) -> None:
+    """One that nobody sees is forgotten until its messages have expired."""
+    one, soon = (system.take(**SHOP, validity_period=minutes) for minutes in (2 * 24 * 60, 24 * 60 + 30))
+    pause(system, [one, soon])
+    system.now += DAY
+    findings = [each for each in diagnose(system.sync, system.now, LEGACY) if each.what == "paused batch"]
+    story = explain(system.sync, one, system.now, system.settings)
+    gauges = {
+        sample.name: sample.value
+        for metric in fleet_metrics.paused(pauses.listed(system.sync), system.now)
+        for sample in metric.samples
+        if sample.labels.get("lane", "3") == "3"
+    }
+
+    command = "threelane batch resume 'Скидки 5%' --producer shop"
+    assert [Grade.WARNING, Grade.WARNING] == [each.grade for each in findings]
+    assert "is paused for 24.0 h by ann; 2 messages wait" in findings[0].detail
+    assert command in findings[0].step
+    assert findings[1].detail.startswith("1 paused messages expire within an hour")
+    assert story
+    assert story.pending
+    assert command in story.pending.detail
+    assert "by ann" in story.pending.detail
+    assert {"threelane_paused_messages": 2, "threelane_oldest_pause_seconds": DAY / 1000} == gauges
+    assert [2] == [each.total for each in screen.read(system.sync, system.now).paused]
+    assert {one, soon} == {each.id for each in find.search(system.sync, Filter(status="paused"))}
 
 
 def run(server: RedisServer, *words: str) -> Result:
