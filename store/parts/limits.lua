@@ -122,6 +122,8 @@ local function limits_of_call()
     return (PERIODS[string.match(name, '^%a+:(%a+)')] or 0) * SECOND
   end)
   local persons, fields_of, times_of, packed_of, changed_times = nil, {['1'] = {}, ['*'] = {}}, {}, {}, {}
+  local kinds = {}  -- of the times of persons
+  for kind in pairs(counted_lanes) do kinds[#kinds + 1] = kind end
   local first_times, first_length = {}, 0  -- fields and times of recipients with no message before
 
   -- One command reads the times of the recipients of a call, when the first of them is checked.
@@ -130,9 +132,9 @@ local function limits_of_call()
     for i = 1, #ARG.messages do
       local message = ARG.messages[i]
       if counted_lanes['*'] or message[NewMessage.lane] == '1' then
-        local person = string.match(message[NewMessage.same_text], '^%d+')
-        for kind in pairs(counted_lanes) do
-          local field = kind .. person
+        for j = 1, #kinds do
+          local kind = kinds[j]
+          local field = kind .. message[NewMessage.to]  -- the present spelling: the person's identity
           fields_of[kind][i] = field
           asked_length = asked_length + 1
           asked[asked_length] = field
@@ -314,17 +316,19 @@ local function limits_of_call()
     return 0
   end
 
-  local near, blocks, runs_here, suffixes, former_suffixes, added_suffixes = nil, {}, {}, {}, {}, {}
+  local near, runs_here, suffixes, former_suffixes, added_suffixes = nil, {}, {}, {}, {}
+  -- Of each message: the block of its number, the number in it, its place, and the block beside it if numbers near it lie
+  -- there, with the place where that begins.
+  local heads, owns, places, besides, shifts = {}, {}, {}, {}, {}
 
-  -- -> the block of a number, the number in it, its place, and the block beside it if numbers near it lie there.
-  local function block_of(number)
+  local function find_block(i, number)
     local MOST_NEAR = 99
-    if #number < 4 then return nil end
     local head, own = string.sub(number, 1, -4), string.sub(number, -3)
     local place = tonumber(own)
-    if place >= MOST_NEAR and place < 1000 - MOST_NEAR then return {head, own, place} end
+    heads[i], owns[i], places[i] = head, own, place
+    if place >= MOST_NEAR and place < 1000 - MOST_NEAR then return end
     local shift = place < MOST_NEAR and -1 or 1
-    return {head, own, place, string.format('%.0f', tonumber(head) + shift), 1000 * shift}
+    besides[i], shifts[i] = written(tonumber(head) + shift), 1000 * shift
   end
 
   -- One command reads the blocks of a call, when the first of them is counted.
@@ -332,17 +336,17 @@ local function limits_of_call()
     local RUN_LENGTH_MS = 300000
     local fields, length = {}, 0
     local function ask(block)
-      if not suffixes[block] then
+      if block and not suffixes[block] then
         suffixes[block], length = '', length + 1
         fields[length] = block
       end
     end
     for i = 1, #ARG.messages do
-      local block = ARG.messages[i][NewMessage.lane] == '1' and block_of(ARG.messages[i][NewMessage.to])
-      if block then
-        blocks[i] = block
-        ask(block[1])
-        if block[4] then ask(block[4]) end
+      local message = ARG.messages[i]
+      if message[NewMessage.lane] == '1' and #message[NewMessage.to] > 3 then
+        find_block(i, message[NewMessage.to])
+        ask(heads[i])
+        ask(besides[i])
       end
     end
     near = open(KEY.neighbours_a, KEY.neighbours_b, RUN_LENGTH_MS)
@@ -350,34 +354,43 @@ local function limits_of_call()
     for i = 1, length do suffixes[fields[i]], former_suffixes[fields[i]] = new[i] or '', old[i] or '' end
   end
 
+  local distinct, found  -- the numbers near the one that is counted, and how many with it
+
+  -- Note the numbers near a place in a block, given their last three digits. -> whether the number at it is among them
+  local function look(stored, place)
+    for at = 1, #stored - 2, 3 do
+      local hundreds, tens, ones = string.byte(stored, at, at + 2)
+      local distance = 100 * hundreds + 10 * tens + ones - 5328 - place  -- 5328 is '000'
+      if distance == 0 then return true end
+      if distance >= -99 and distance <= 99 then
+        distinct = distinct or {}
+        if not distinct[distance] then distinct[distance], found = true, found + 1 end
+      end
+    end
+    return false
+  end
+
   -- Count the numbers of lane 1 that lie near this one: a block has a thousand numbers, and the last three digits of those
   -- that were sent to.
   local function note_neighbours(i, producer, rule)
     if not near then read_near() end
-    if not blocks[i] then return end
-    local head, own, place, beside, beside_shift = unpack(blocks[i], 1, 5)
-    local own_stored = suffixes[head] .. former_suffixes[head]
-    local beside_stored = beside and suffixes[beside] .. former_suffixes[beside] or ''
-    if own_stored == '' and beside_stored == '' then
+    local head, own, place, beside = heads[i], owns[i], places[i], besides[i]
+    if not head then return end
+    local own_here, own_former = suffixes[head], former_suffixes[head]
+    local beside_here, beside_former = suffixes[beside or ''] or '', former_suffixes[beside or ''] or ''
+    if own_here == '' and own_former == '' and beside_here == '' and beside_former == '' then
       suffixes[head], added_suffixes[head] = own, true
       return
     end
-    local distinct, found, is_known = {}, 1, false
-    local function look(stored, shift)
-      for suffix in string.gmatch(stored, '%d%d%d') do
-        local other = tonumber(suffix) + shift
-        if other == place then
-          is_known = true
-        elseif math.abs(other - place) <= 99 and not distinct[other] then
-          distinct[other], found = true, found + 1
-        end
-      end
+    distinct, found = nil, 1
+    if look(own_here, place) or look(own_former, place) then return end
+    if beside then
+      look(beside_here, place - shifts[i])
+      look(beside_former, place - shifts[i])
     end
-    look(own_stored, 0)
-    if beside_stored ~= '' then look(beside_stored, beside_shift) end
-    if is_known then return end
-    local KEPT_SUFFIXES = 100
-    suffixes[head] = string.sub(suffixes[head] .. own, -3 * KEPT_SUFFIXES)
+    local MOST_DIGITS = 300
+    local kept = own_here .. own
+    suffixes[head] = #kept > MOST_DIGITS and string.sub(kept, -MOST_DIGITS) or kept
     added_suffixes[head] = true
     if found >= rule.count then
       local run = runs_here[head]
@@ -435,7 +448,8 @@ local function limits_of_call()
 
   -- For a recipient a message counts now, whatever other limits defer it; later only if his own limit defers it.
   local function count_hits(i, message)
-    for kind in pairs(is_person_counted and counted_lanes or {}) do
+    for j = 1, is_person_counted and #kinds or 0 do
+      local kind = kinds[j]
       if kind == '*' or message[NewMessage.lane] == '1' then
         local field = fields_of[kind][i]
         if packed_of[field] then
@@ -451,8 +465,8 @@ local function limits_of_call()
         end
       end
     end
-    for _, hit in ipairs(hits or {}) do
-      local _, window, is_next = unpack(hit)
+    for j = 1, hits and #hits or 0 do
+      local window, is_next = hits[j][2], hits[j][3]
       if is_next then window.next = window.next + 1 else window.count = window.count + 1 end
       window.is_changed = true
     end
