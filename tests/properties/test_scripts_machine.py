@@ -536,6 +536,7 @@ class Machine(RuleBasedStateMachine):
             allowed = set().union(*(MOVES[name] for name in verb.split(" or ") if name in MOVES))
             assert (was, to) in allowed, f"{verb}: {was} to {to}"
             assert was is None or to in MAY_FOLLOW[was]
+            assert to not in (SCHEDULED, QUEUED) or not self.is_paused(record.get("batch", "")), "its batch is paused"
             self.moved[f"to:{record['lane']}:{to}"] += 1
         for one in after.records:
             if before.status(one) in FINAL:
