@@ -52,7 +52,7 @@ def test_a_job_that_is_killed_edited_and_run_again_agrees_with_the_gateway(
             env=os.environ | base_environment,
             stdout=subprocess.DEVNULL,
         ) as running:
-            wait_until(lambda: accepted(client) >= until or running.poll() is not None, what="some rows")  # noqa: B023
+            wait_until(lambda: accepted(client) >= until or running.poll() is not None, 600, "some rows")  # noqa: B023
             running.send_signal(signal.SIGKILL)
         assert -signal.SIGKILL == running.returncode
         rows = chance.sample(rows, len(rows) - ROWS // 100)
