@@ -440,6 +440,23 @@ def test_taking_a_list_over_twice_changes_nothing(system: System) -> None:
     assert isinstance(answer(system, to=PERSON), Accepted)
 
 
+def test_one_call_of_an_import_does_as_many_calls_with_one_entry_each(system: System) -> None:
+    """New numbers are written together; one that comes again, in another spelling or scope, is merged as ever."""
+    of_all, of_tag = (Entry("import", scope=scope, first=5, last=5) for scope in ("all", "tag:promo"))
+    later = Entry("import", first=9, last=9)
+    listed = [(PERSON, of_all), ("5411900000001", of_tag), ("5491190000000", of_all), (PERSON, of_tag)]
+    listed += [(PERSON, later), ("541190000000", later), ("27820000009", later), ("27820000009", later)]
+
+    suppression.take_over(system.sync, listed)
+    together = system.sync.hgetall(keys.SUPPRESSED)
+    system.sync.delete(keys.SUPPRESSED)
+    for one in listed:
+        suppression.take_over(system.sync, [one])
+
+    assert system.sync.hgetall(keys.SUPPRESSED) == together
+    assert {"all", "tag:promo"} == {one.scope for one in suppression.why(system.sync, PERSON)}
+
+
 def test_the_list_is_read_whole_while_it_is_long(system: System) -> None:
     """In batches, each number once."""
     numbers = [f"2783{n:07}" for n in range(3_000)]
