@@ -18,7 +18,7 @@ import redis.asyncio
 
 from threelane.producer.nudge import Nudger
 from threelane.runtime import logs
-from threelane.store import keys, pauses
+from threelane.store import batches, keys, pauses
 from threelane.store.keys import RecordKey
 from threelane.store.pauses import Member
 from threelane.store.scripts import script, texts
@@ -76,7 +76,7 @@ def resume(client: redis.Redis, nudger: Nudger, producer: str, name: str, now: i
     one = pauses.find(client, producer, name)
     pauses.end(client, producer, name)
     moved = 0
-    for members, lanes in _slices(client, pauses.digest(producer, name), now):
+    for members, lanes in _slices(client, batches.digest(producer, name), now):
         moved += members
         for lane in sorted(lanes):
             nudger.publish(lane, lanes[lane])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache, partial
-from hashlib import blake2b
+from hashlib import blake2b, sha1
 from typing import Any
 
 import msgspec
@@ -101,8 +101,8 @@ NO_BATCH = Listing()
 
 @lru_cache(maxsize=1024)
 def digest(producer: str, name: str) -> str:
-    """Return the part of a batch's keys that identifies it."""
-    return blake2b(f"{producer}\0{name}".encode(), digest_size=16).hexdigest()
+    """Return the part of a batch's keys that identifies it; SHA-1, since pause.lua has to compute it, too."""
+    return sha1(f"{producer}\n{name}".encode(), usedforsecurity=False).hexdigest()
 
 
 def subscriber_tag(batch: str, to: str) -> bytes:

@@ -8,7 +8,6 @@ that costs one command in a script.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha1
 from itertools import product
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ import msgspec
 import redis
 
 from threelane.store import audit, keys, rows
+from threelane.store.batches import digest
 from threelane.store.scripts import Item, number, script
 
 FORGOTTEN_MS = 90 * 24 * 3600 * 1000
@@ -55,11 +55,6 @@ class Member(Item, frozen=True):
 
     note: str
     id: str
-
-
-def digest(producer: str, name: str) -> str:
-    """Return what stands for a batch in the keys of pauses; pause.lua computes the same, so it is not that of rows."""
-    return sha1(f"{producer}\n{name}".encode(), usedforsecurity=False).hexdigest()
 
 
 def begin(client: redis.Redis, producer: str, name: str, now: int, by: str = "") -> Pause:

@@ -11,8 +11,8 @@ do
     return string.sub(answer, 1, #SAME) == SAME and of_table('HGET', rows, id) == false
   end
 
-  -- List the accepted messages of a call in their batches: one write for all rows of a batch. A key of another type costs
-  -- the list, and no message.
+  -- List the accepted messages of a call in their batches: one write for all rows of a batch. A key of another type, or
+  -- a count that is no number, costs the list, and no message.
   function list_in_batches(answers)
     local missing = {}
     for _, row in ipairs(ARG.batch_rows) do
@@ -28,13 +28,13 @@ do
       local own, rows = KEY.batch_keys[2 * at - 1], KEY.batch_keys[2 * at]
       local added = missing[at] and of_table('HSET', rows, unpack(missing[at]))
       if added then
-        if of_table('HINCRBY', own, BatchField.accepted, added) == added then
+        if redis.pcall('HINCRBY', own, BatchField.accepted, added) == added then
           of_table('HSET', own, BatchField.producer, batch[NewBatch.producer], BatchField.name, batch[NewBatch.name], BatchField.started, written(ARG.now))
         end
         of_table('HSET', own, BatchField.last, written(ARG.now))
         redis.call('PEXPIRE', own, math.max(ARG.batch_kept_ms, ARG.rows_kept_ms))
         redis.call('PEXPIRE', rows, ARG.rows_kept_ms)
-        of_table('ZADD', KEY.batches, ARG.now, batch[NewBatch.digest])
+        redis.pcall('ZADD', KEY.batches, ARG.now, batch[NewBatch.digest])
       end
     end
   end

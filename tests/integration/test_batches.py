@@ -102,3 +102,14 @@ def test_a_key_of_another_type_costs_the_list_and_no_message(
 
     assert 2 == len(bulk(producer, NAME, numbers(2)))
     assert 2 == client.zcard(keys.QUEUED[3])
+
+
+@pytest.mark.parametrize("count", ["xyz", "9223372036854775807"])
+def test_a_damaged_count_costs_the_count_and_no_message(producer: Producer, client: redis.Redis, count: str) -> None:
+    """Each message is in the index of its lane, and listed."""
+    first = bulk(producer, NAME, numbers(1))
+    client.hset(keys.batch(digest("", NAME)), "accepted", count)
+
+    more = bulk(producer, NAME, numbers(3)[1:])
+    assert 3 == client.zcard(keys.QUEUED[3])
+    assert {*first, *more} == {one for one, _ in batches.rows(client, "", NAME)}

@@ -174,7 +174,7 @@ def test_a_damaged_row_of_a_pause_stops_its_batch(system: System) -> None:
     """Nothing is sent by mistake; the command resume ends it all the same."""
     one = system.take(**SHOP)
     pause(system, [])
-    system.sync.hset(keys.PAUSES, pauses.digest(*NAME), "{")
+    system.sync.hset(keys.PAUSES, batches.digest(*NAME), "{")
     assert [] == list(system.claim(3, [one], "token").claimed)
     assert [Status.PAUSED] == states(system, [one])
 

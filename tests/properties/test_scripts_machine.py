@@ -36,7 +36,7 @@ from tests.servers import RedisServer
 from threelane.contract.message import Draft
 from threelane.operations import age
 from threelane.producer.accept import Accepted
-from threelane.store import keys, pauses, suppression
+from threelane.store import batches, keys, suppression
 from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
@@ -561,7 +561,7 @@ class Machine(RuleBasedStateMachine):
         paused = {one: self.seen.records[one] for one in self.seen.of(PAUSED)}
         assert {f"{record['paused']}:{one}" for one, record in paused.items()} == self.seen.order
         for one, record in paused.items():
-            assert pauses.digest("", record["batch"]) == record["paused"].partition(":")[0]
+            assert batches.digest("", record["batch"]) == record["paused"].partition(":")[0]
             assert self.is_paused(record["batch"]), "its pause has ended"
             assert int(record["expires"]) == self.seen.of(PAUSED)[one]
         noted = {one for one, record in self.seen.records.items() if "paused" in record}
@@ -698,7 +698,7 @@ class Machine(RuleBasedStateMachine):
         return self.seen.records[message_id].get("batch", "")
 
     def is_paused(self, batch: str) -> bool:
-        return batch != "" and pauses.digest("", batch) in self.seen.pauses
+        return batch != "" and batches.digest("", batch) in self.seen.pauses
 
     def is_suppressed(self, number: str) -> bool:
         """Return whether an entry is in force; the first invalid destinations of a number only count."""
