@@ -279,13 +279,16 @@ def runs_of(system: System) -> list[limits.Run]:
     return list(limits.runs(system.sync, system.now))
 
 
-@pytest.mark.parametrize("first", [SMALL_BLOCK, SMALL_BLOCK + 995, SMALL_BLOCK - 4])
-def test_neighbouring_numbers_raise_an_alarm_within_ten(system: System, first: int) -> None:
+STARTS = (*((SMALL_BLOCK + at, 1) for at in (0, 995, -4)), *((SMALL_BLOCK + at, -1) for at in (500, 4)))
+
+
+@pytest.mark.parametrize(("first", "step"), STARTS)
+def test_neighbouring_numbers_raise_an_alarm_within_ten(system: System, first: int, step: int) -> None:
     """Wherever the run begins, also across the edge of a block; whoever sends; and in either direction."""
     for n in range(9):
-        send(system, first + n, producer=f"shop {n}")
+        send(system, first + step * n, producer=f"shop {n}")
     assert [] == runs_of(system)
-    send(system, first + 9)
+    send(system, first + step * 9)
     assert 1 == len(runs_of(system))
 
     for n in range(10, 200):
