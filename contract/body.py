@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from threelane.contract import fields, lookalike
 from threelane.contract import text as texts
-from threelane.contract.cut import NotCut, cut
+from threelane.contract.cut import Cut, NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
 from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.refusal import Code, Refusal
@@ -81,10 +81,12 @@ def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int, line:
     ending = line.ending(text) if line else ""
     size, saved = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets), 0
     if (given.get("look_alikes") or given.get("plain_accents")) and size.encoding is Encoding.UCS_2 and not forced:
-        plain, plain_ending = _replaced(given, text), _replaced(given, ending)
-        plain_size = texts.measure(plain + plain_ending, udh_octets=udh_octets)
-        if plain_size.parts <= size.parts:
-            saved, text, ending, size = size.parts - plain_size.parts, plain, plain_ending, plain_size
+        whole = text + ending
+        plain = _replaced(given, whole)
+        plain_size = texts.measure(plain, udh_octets=udh_octets)
+        if plain != whole and plain_size.parts <= size.parts:
+            text, ending = _replaced(given, text), _replaced(given, ending)
+            saved, size = size.parts - plain_size.parts, plain_size
     if size.parts > 1 and text[-1] in TRAILING:
         trimmed = text.rstrip(TRAILING)
         trimmed_size = texts.measure(trimmed + ending, unicode=forced, udh_octets=udh_octets)
@@ -94,8 +96,11 @@ def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int, line:
     if size.parts > most:
         scope = line.scope if line and ending else ""
         if given.get("on_too_long") != "cut":
-            return _too_long("text", size, most, _savings(text + ending, size, udh_octets), scope)
+            return _too_long("text", size, most, _savings(text + ending, size, udh_octets, forced), scope)
         shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending)
+        if line and not ending and isinstance(shorter, Cut) and line.ending(shorter.text):
+            ending, scope = line.ending(shorter.text), line.scope  # the text had the line, and lost it
+            shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending)
         if isinstance(shorter, NotCut):
             return _not_cut(size, most, shorter, scope)
         text, removed = shorter
@@ -128,9 +133,9 @@ def _too_long(field: str, size: Size, most: int, savings: Sequence[Saving] = (),
     )
 
 
-def _savings(text: str, size: Size, udh_octets: int) -> Sequence[Saving]:
+def _savings(text: str, size: Size, udh_octets: int, forced: bool) -> Sequence[Saving]:
     """Return what would save parts of a text that is not far too long."""
-    why = explain(text, size, udh_octets) if len(text) <= MOST_EXPLAINED else None
+    why = explain(text, size, udh_octets, is_ucs2_requested=forced) if len(text) <= MOST_EXPLAINED else None
     return why.savings if why else ()
 
 

@@ -16,12 +16,17 @@ _BEYOND = 8  # characters read beyond what fits, to see whether a number goes on
 
 _LINK = r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.)[^\s<>\"“”，。！？、；：（）《》「」『』【】]+"
 _ADDRESS = r"[a-z0-9._%+-]{1,64}@[a-z0-9.-]+"
-_HOST = r"(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.)+[a-z]{2,}(?![a-z0-9])(?:[/?#:][^\s<>\"“”，。！？、；：（）《》「」]*)?"
-_NUMBER = r"(?:(?<![a-z])[a-z]{1,12}-?)?[+#$€£¥]?\d(?:[a-z\d]|[.,:/'’ \u00a0\u202f–-]{1,2}(?=\d))*[%°]?"
+_HOST = r"(?<![\w.-])(?:[\w-]{1,63}\.)+[^\W\d_]{2,}(?!\w)(?:[/?#:][^\s<>\"“”，。！？、；：（）《》「」]*)?"
+_DIGIT = "[\\d①-⑳⓪]"
+_BETWEEN = r"[.,:/'’ \u00a0\u202f–_•·\ufe0f\u20e3-]"  # the last two make a digit the picture of a key
+_NUMBER = (
+    rf"(?:(?<![a-z])[a-z]{{1,12}}-?)?[+#$€£¥]?{_DIGIT}(?:[a-z]|{_DIGIT}|{_BETWEEN}{{1,4}}(?={_DIGIT}))*"
+    r"(?:[ \u00a0\u202f]?[%°])?"
+)
 _whole = re.compile(f"(?i){_LINK}|{_ADDRESS}|{_HOST}|{_NUMBER}").finditer
 """What no cut may end inside."""
 
-_digits = r"(?:\d[\s.,:/'’–-]?){%d}" % LOST_DIGITS  # noqa: UP031 - braces
+_digits = rf"(?:{_DIGIT}(?:\s|{_BETWEEN}){{0,4}}){{{LOST_DIGITS}}}"
 _mixed = r"(?<![a-z0-9])(?=[a-z0-9]{4})(?:[a-z]+\d|\d+[a-z])"
 _lost = re.compile(f"(?i)(?P<link>[a-z]://|www\\.|@[a-z0-9]|{_HOST})|{_digits}|{_mixed}").search
 """What no cut may remove: links, addresses, numbers, and codes of letters and digits."""

@@ -89,6 +89,11 @@ def replace(text: str, *, look_alikes: bool = True, plain_accents: bool = False)
     return replaced if GSM_7.issuperset(replaced) else text
 
 
+def translate(text: str) -> str:
+    """Return the text with each look-alike replaced, whatever its other characters are; for comparisons."""
+    return text if text.isascii() else text.translate(_LOOK_ALIKES)
+
+
 def needed(outside: Collection[str]) -> tuple[bool, bool] | None:
     """Return which options bring characters outside GSM-7 into it: look-alikes, accents; None if nothing does."""
     has_look_alikes = has_accents = False

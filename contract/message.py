@@ -16,7 +16,7 @@ from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
-from threelane.contract.text import Encoding, Size, composed
+from threelane.contract.text import Encoding, Size, composed, decomposed
 from threelane.contract.why_parts import WhyParts, explain
 from threelane.contract.wording import PLAIN, Filled, Wording
 
@@ -64,13 +64,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     schema: int = 1  # raised by a field that an older worker would ignore
 
     @property
-    def why_parts(self) -> WhyParts | None:
-        """Why the message takes several parts; None for one part."""
-        if self.parts == 1:
-            return None
-        return explain(self.text, Size(self.encoding, self.units, self.parts), len(self.udh) // 2)
-
-    @property
     def bypasses(self) -> str:
         """The field that bypasses an opt-out, for which key and producer need the right to bypass; "" if none does."""
         return "legal_notice" if self.legal_notice else "bypass_dnc" if self.bypass_dnc else ""
@@ -90,6 +83,16 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     template: str = ""  # the name and version that the text is from
     opt_out: str = ""  # the scope whose opt-out line was added to the text
     opt_out_parts: int = 0  # how many parts the line costs
+    is_ucs2_requested: bool = False
+
+    @property
+    def why_parts(self) -> WhyParts | None:
+        """Why the message takes several parts; None for one part."""
+        sms = self.message
+        if sms.parts == 1:
+            return None
+        size = Size(sms.encoding, sms.units, sms.parts)
+        return explain(sms.text, size, len(sms.udh) // 2, is_ucs2_requested=self.is_ucs2_requested)
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -209,6 +212,7 @@ def parse(
         template=template,
         opt_out=line.scope if line and content.line_parts is not None else "",
         opt_out_parts=content.line_parts or 0,
+        is_ucs2_requested=given.get("unicode", False),
     )
 
 
@@ -291,12 +295,12 @@ _NO_CONTENT = ("client_message_id", "producer", "repeat")  # part of the id, or 
 def _fingerprints(given: Mapping[str, Any], text_as_given: str) -> list[str]:
     """Return the fingerprint of the content, and those of earlier versions.
 
-    They had a former spelling of the number, and the text before its normalisation.
+    They had a former spelling of the number, and the text before its normalisation: as it is given now, or decomposed.
     """
-    numbers = spellings(given["to"])
+    numbers, text = spellings(given["to"]), given.get("text", "")
     former = [{**given, "to": number} for number in numbers[1:]]
-    if text_as_given != given.get("text", ""):
-        former += [{**given, "to": number, "text": text_as_given} for number in numbers]
+    for other in {text_as_given, text if text.isascii() else decomposed(text)} - {text}:
+        former += [{**given, "to": number, "text": other} for number in numbers]
     return [_fingerprint(one) for one in (given, *former)]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Self
 
-from threelane.contract import fields
+from threelane.contract import fields, lookalike
 from threelane.contract.refusal import Code, Owner, Refusal
 
 MOST_LETTERS = 160
@@ -22,7 +23,7 @@ class OptOutLine(NamedTuple):
 
     def ending(self, text: str) -> str:
         """Return what follows a text: a line end and the line; "" if the text has the line already."""
-        return "" if _plain(self.text) in _plain(text) else f"\n{self.text}"
+        return "" if _has(_plain(text), self.text) else f"\n{self.text}"
 
 
 class OptOutLines(NamedTuple):
@@ -86,8 +87,13 @@ def parse_line(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
-    """Return a text without the differences that readers do not see: case and white space."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    """Return a text without the differences that readers do not see: case, white space and look-alikes."""
+    return " ".join(lookalike.translate(unicodedata.normalize("NFC", text)).casefold().split())
+
+
+def _has(plain: str, line: str) -> bool:
+    """Return whether a text has a line as words of their own: "unstoppable" has no STOP."""
+    return re.search(rf"(?<!\w){re.escape(_plain(line))}(?!\w)", plain) is not None
 
 
 def _damaged(scope: str) -> Refusal:

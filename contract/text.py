@@ -56,6 +56,11 @@ def composed(text: str) -> str:
     return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
+def decomposed(text: str) -> str:
+    """Return the text in NFD, as programs of macOS write it; a text too long for a message as it is."""
+    return text if len(text) > _NORMALISED_AT_ONCE else unicodedata.normalize("NFD", text)
+
+
 def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:
     """Count the parts of a text by filling them one by one.
 

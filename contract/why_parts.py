@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from threelane.contract import lookalike
-from threelane.contract.text import GSM_7, GSM_EXTENSION, Encoding, Size, measure, measure_binary, room
+from threelane.contract.text import GSM_7, GSM_EXTENSION, Encoding, Size, longest_fit, measure, measure_binary, room
 
 MOST_CHARACTERS = 3  # named in an explanation; the count has the others
 MOST_REPLACED_ONE_BY_ONE = 10  # different characters: more are faster in one pass
@@ -94,16 +94,16 @@ class WhyParts(msgspec.Struct, frozen=True):
         return "; ".join([one.detail for one in self.causes] + [one.remedy for one in self.savings])
 
 
-def explain(text: str, size: Size, udh_octets: int = 0) -> WhyParts | None:
+def explain(text: str, size: Size, udh_octets: int = 0, *, is_ucs2_requested: bool = False) -> WhyParts | None:
     """Return why a body takes several parts; None for one part.  ``size`` is that of ``measure``."""
     if size.parts == 1:
         return None
     if size.encoding is Encoding.UCS_2:
-        return _of_ucs2(text, size, udh_octets)
+        return _of_ucs2(text, size, udh_octets, is_requested=is_ucs2_requested)
     return WhyParts(tuple(_of_length(text, size, udh_octets)), (_shorter(text, size, udh_octets),))
 
 
-def _of_ucs2(text: str, size: Size, udh_octets: int) -> WhyParts:
+def _of_ucs2(text: str, size: Size, udh_octets: int, *, is_requested: bool) -> WhyParts:
     outside = set(text) - GSM_7
     in_gsm = _with_stand_ins(text, dict.fromkeys(outside, "?"), udh_octets)
     more = size.parts - in_gsm.parts
@@ -111,7 +111,8 @@ def _of_ucs2(text: str, size: Size, udh_octets: int) -> WhyParts:
     savings: list[Saving] = []
     if more and outside:
         causes.append(_of_characters(text, outside, more))
-        savings += _replacing(text, outside, size, udh_octets)
+        if not is_requested:  # unicode=1 keeps every text in UCS-2
+            savings += _replacing(text, outside, size, udh_octets)
     elif more:
         detail = f"unicode=1 takes {_counted(more)} more: GSM-7 has all characters of the text"
         causes.append(PartCause(Cause.UNICODE, more, detail))
@@ -204,11 +205,20 @@ def _saving(way: Way, parts: int) -> Saving:
 def _shorter(text: str, size: Size, udh_octets: int) -> Saving:
     """Return by how much shorter the text takes one part less."""
     fewer_parts = size.parts - 1
-    single, part = room(size.encoding, udh_octets)
-    excess = max(1, size.units - (single if fewer_parts == 1 else fewer_parts * part))
+    excess = size.units - _fitting_units(text, size, udh_octets, fewer_parts)
     unit = "characters" if size.units == len(text) else UNITS[size.encoding]
     unit = unit[:-1] if excess == 1 else unit
     return Saving(Way.SHORTER, 1, f"{excess} {unit} fewer fit {_counted(fewer_parts)}", excess)
+
+
+def _fitting_units(text: str, size: Size, udh_octets: int, parts: int) -> int:
+    """Return how many units of the text fit; a part that would end inside a pair has one less."""
+    if size.encoding is Encoding.BINARY:
+        single, part = room(size.encoding, udh_octets)
+        return single if parts == 1 else parts * part
+    is_ucs2 = size.encoding is Encoding.UCS_2
+    beginning = text[: longest_fit(text, parts, unicode=is_ucs2, udh_octets=udh_octets)]
+    return measure(beginning, unicode=is_ucs2, udh_octets=udh_octets).units
 
 
 def _counted(parts: int) -> str:

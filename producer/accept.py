@@ -128,8 +128,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def why_parts(self) -> WhyParts | None:
         """What the parts beyond the first are for, computed when it is read; None for one part."""
-        message: Message | None = self.__dict__.get(_MESSAGE)
-        return message.why_parts if message else self.explanation
+        draft: Draft | None = self.__dict__.get(_DRAFT)
+        return draft.why_parts if draft else self.explanation
 
     def explained(self) -> Accepted:
         """Return the same with its explanation, for JSON."""
@@ -150,7 +150,7 @@ def _from_fields(fields: dict[str, Any]) -> Accepted:
     return Accepted(**fields)
 
 
-_MESSAGE = "message"  # the attribute of an answer, outside of its fields, with the message of several parts
+_DRAFT = "draft"  # the attribute of an answer, outside of its fields, with the message of several parts
 Admission = Accepted | Refusal  # the result for one message, as a plain value
 _NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
@@ -403,7 +403,7 @@ def _accepted(draft: Draft, status: Status, due_at: int, *, repeated: bool = Fal
         opt_out_parts=draft.opt_out_parts,
     )
     if sms.parts > 1:
-        accepted.__dict__[_MESSAGE] = sms
+        accepted.__dict__[_DRAFT] = draft
     return accepted
 
 

@@ -122,7 +122,7 @@ def _answer(
         parts_saved=draft.parts_saved,
         characters_cut=draft.characters_cut,
         text_cut=draft.text_cut,
-        why_parts=sms.why_parts,
+        why_parts=draft.why_parts,
         template=draft.template,
         opt_out=draft.opt_out,
         opt_out_parts=draft.opt_out_parts,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from threelane.contract import message, text
-from threelane.contract.message import Draft
+from threelane.contract.message import Draft, _fingerprint
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding
@@ -91,7 +91,13 @@ def test_a_repeated_call_finds_what_an_earlier_version_accepted(to: str) -> None
 def test_both_forms_of_a_text_are_the_same_content() -> None:
     """A call that is repeated by another program may have the other form."""
     assert _with_id("café").fingerprint == _with_id(unicodedata.normalize("NFD", "café")).fingerprint
-    assert () == _with_id("café").former_fingerprints
+    assert () == _with_id("cafe").former_fingerprints
+
+
+def test_a_text_that_an_earlier_version_got_decomposed_is_the_same_content() -> None:
+    """It stored the fingerprint of what it got, and the program that repeats the call may be another one."""
+    as_stored = _fingerprint({"to": "27831234567", "text": unicodedata.normalize("NFD", "café")})
+    assert as_stored in _with_id("café").former_fingerprints
 
 
 INVISIBLE = {

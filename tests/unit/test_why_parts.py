@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from threelane.contract import lookalike, message, text, why_parts
-from threelane.contract.message import Draft, Message
+from threelane.contract.message import Draft
 from threelane.contract.refusal import Refusal
 from threelane.contract.text import GSM_7
 from threelane.contract.why_parts import Cause, Saving, Way, WhyParts
@@ -22,10 +22,10 @@ HELLO = "hello there "
 HEADER = "06050415810000"
 
 
-def parsed(body: str, **fields: Any) -> Message:
+def parsed(body: str, **fields: Any) -> Draft:
     draft = message.parse({"to": TO, "text": body} | fields, 1_900_000_000_000)
     assert isinstance(draft, Draft), draft
-    return draft.message
+    return draft
 
 
 def why(body: str, **fields: Any) -> WhyParts:
@@ -142,6 +142,27 @@ def _changed(body: str, saving: Saving) -> str:
             return lookalike.replace(body, look_alikes=look_alikes, plain_accents=saving.way is not Way.LOOK_ALIKES)
 
 
+@pytest.mark.parametrize("look_alikes", [0, 1])
+def test_no_replacement_is_promised_to_a_text_that_is_to_be_unicode(look_alikes: int) -> None:
+    """unicode=1 keeps it in UCS-2 whatever its characters are."""
+    found = why("don’t " + HELLO * 12, unicode=1, look_alikes=look_alikes)
+    assert {Way.SHORTER} == {one.way for one in found.savings}
+
+
+@pytest.mark.parametrize("pair", ["€", "😀"])
+def test_a_text_of_pairs_says_by_how_much_it_is_too_long(pair: str) -> None:
+    """A part that would end inside a pair has one unit less."""
+    body = "a" + pair * (230 if pair == "€" else 100)
+    size = text.measure(body)
+    found = why_parts.explain(body, size)
+    assert found
+    (shorter,) = (one for one in found.savings if one.way is Way.SHORTER)
+    removed = -(-shorter.units // 2)
+
+    assert size.parts - 1 == text.measure(body[:-removed]).parts
+    assert size.parts == text.measure(body[: len(body) - removed + 1]).parts
+
+
 @settings(deadline=None)
 @given(some.text(some.sampled_from("abcé ’ж"), min_size=71, max_size=450))
 def test_a_text_shortened_by_as_much_has_one_part_less(body: str) -> None:
@@ -156,10 +177,9 @@ def test_a_text_shortened_by_as_much_has_one_part_less(body: str) -> None:
 
 
 def _rehearsed(body: str, **fields: Any) -> Rehearsed:
-    sms = parsed(body, **fields)
-    return Rehearsed(
-        id="", lane=3, parts=sms.parts, encoding="", units=0, estimate_millionths=0, why_parts=sms.why_parts
-    )
+    draft = parsed(body, **fields)
+    parts, why_parts = draft.message.parts, draft.why_parts
+    return Rehearsed(id="", lane=3, parts=parts, encoding="", units=0, estimate_millionths=0, why_parts=why_parts)
 
 
 def test_a_file_has_one_line_for_each_reason() -> None:

@@ -69,6 +69,33 @@ def test_a_text_that_has_the_line_does_not_get_it_twice(text: str) -> None:
     assert (text, "", 0) == (draft.message.text, draft.opt_out, draft.opt_out_parts)
 
 
+@pytest.mark.parametrize("text", ["Do not Reply STOP to endure this", "Reply STOP to ending"])
+def test_a_part_of_a_word_is_not_the_line(text: str) -> None:
+    """Its reader would not know how to opt out."""
+    assert f"{text}\n{STOP}" == sent(text=text, tags=["marketing"]).message.text
+
+
+def test_a_text_with_the_line_in_other_quotes_does_not_get_it_twice() -> None:
+    """Word processors write other quotes; look-alikes make them the same."""
+    lines = Lines({b"tag:marketing": b"Don't want it? STOP"})
+    draft = sent(lines, text="Hi. Don’t want it? STOP", tags=["marketing"], look_alikes=1)
+    assert ("Hi. Don't want it? STOP", "") == (draft.message.text, draft.opt_out)
+
+
+def test_a_text_whose_own_line_is_cut_off_gets_the_line() -> None:
+    """It would be sent without a way out otherwise."""
+    draft = sent(text="hello there my friend " * 30 + STOP, tags=["marketing"], on_too_long="cut")
+    assert draft.message.text.endswith(f"\n{STOP}")
+    assert (3, "tag:marketing") == (draft.message.parts, draft.opt_out)
+
+
+def test_nothing_is_replaced_in_a_text_whose_line_keeps_it_in_unicode() -> None:
+    """A replacement would change the text and save nothing."""
+    lines = Lines({b"tag:marketing": "Ответьте СТОП".encode()})
+    draft = sent(lines, text="don’t São Paulo", tags=["marketing"], look_alikes=1, plain_accents=1)
+    assert "don’t São Paulo\nОтветьте СТОП" == draft.message.text
+
+
 def test_binary_data_gets_no_line() -> None:
     """It is no text, so a line that cannot be read does not concern it either."""
     assert "" == sent(binary="00ff", tags=["marketing"]).opt_out
