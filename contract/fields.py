@@ -238,6 +238,14 @@ def batch_name(raw: Any, field: str) -> Parsed:
     return value
 
 
+def known_batch_name(raw: str) -> str:
+    """Return the name of a batch as it is stored; raises ValueError with the problem and the remedy."""
+    name = batch_name(raw, "name")
+    if isinstance(name, Refusal):
+        raise ValueError(f"{name.problem}; {name.remedy}")
+    return str(name)
+
+
 def tags(raw: Any, field: str) -> Parsed:
     """Parse up to 10 tags, given as a list or as one comma-separated string."""
     given = raw.split(",", 2 * MAX_TAGS) if isinstance(raw, str) else raw

@@ -11,7 +11,7 @@ import redis
 
 from threelane.contract import features, schedule
 from threelane.contract.errors import ProducerClosed, Refused
-from threelane.contract.fields import batch_name
+from threelane.contract.fields import known_batch_name
 from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
@@ -189,30 +189,26 @@ class Producer:
 
     def batches(self, *, producer: str | None = None) -> Iterator[Batch]:
         """Return the batches of this producer's name, or of another, the latest first."""
-        found = batches.listed(self._redis(), self._own(producer))
-        while (one := call(lambda: next(found, None))) is not None:
-            yield one
+        return _consumed(batches.listed(self._redis(), self._own(producer)))
 
     def batch(self, name: str, *, producer: str | None = None) -> Progress | None:
         """Return how far a batch is, None if none of its messages was accepted in 400 days.
 
         It reads the batch's own messages only.
         """
-        whose, own, now = self._own(producer), _batch_name(name), self.now()
+        whose, own, now = self._own(producer), known_batch_name(name), self.now()
         return call(lambda: progress.read(self._redis(), whose, own, now))
 
     def batch_report(self, name: str, *, producer: str | None = None) -> Iterator[BatchMessage]:
         """Return each message of a batch with its outcome, unordered, as the results are consumed."""
-        found = progress.messages(self._redis(), self._own(producer), _batch_name(name))
-        while (one := call(lambda: next(found, None))) is not None:
-            yield one
+        return _consumed(progress.messages(self._redis(), self._own(producer), known_batch_name(name)))
 
     def pause_batch(self, name: str, *, producer: str | None = None) -> PauseResult | None:
         """Pause a batch: nothing of it is sent until ``resume_batch``; None if it is unknown.
 
         Attempts in progress go on.  Validity goes on, too: what is past it ends as expired.
         """
-        whose, own, now = self._own(producer), _batch_name(name), self.now()
+        whose, own, now = self._own(producer), known_batch_name(name), self.now()
         by = self._settings.producer or audit.user()
 
         def pause() -> PauseResult | None:
@@ -225,12 +221,12 @@ class Producer:
 
     def resume_batch(self, name: str, *, producer: str | None = None) -> PauseResult:
         """Resume a batch: its messages go back to their lanes, lane 1 first, or wait for their time again."""
-        whose, own, now = self._own(producer), _batch_name(name), self.now()
+        whose, own, now = self._own(producer), known_batch_name(name), self.now()
         return call(lambda: pausing.resume(self._redis(), self.nudger, whose, own, now))
 
     def cancel_batch(self, name: str, *, producer: str | None = None) -> Iterator[Cancelled]:
         """Cancel each message of a batch that has not ended, as ``cancel`` does, as the results are consumed."""
-        return self._cancel_found(progress.cancellable(self._redis(), self._own(producer), _batch_name(name)))
+        return self._cancel_found(progress.cancellable(self._redis(), self._own(producer), known_batch_name(name)))
 
     def scheduled(
         self,
@@ -360,12 +356,10 @@ def _reading(numbers: str | None, country: str) -> Reading | None:
         raise InvalidSettings(f"  numbers: {wrong}") from None
 
 
-def _batch_name(raw: str) -> str:
-    """Return the name of a batch as it is stored; raises ValueError."""
-    name = batch_name(raw, "name")
-    if isinstance(name, Refusal):
-        raise ValueError(f"{name.problem}; {name.remedy}")
-    return str(name)
+def _consumed(found: Iterator[T]) -> Iterator[T]:
+    """Yield what an iterator over data in Redis has; raises Unavailable for an outage."""
+    while (one := call(lambda: next(found, None))) is not None:
+        yield one
 
 
 def _accepted(answer: Answer) -> Accepted:

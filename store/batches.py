@@ -23,13 +23,14 @@ from threelane.contract.schedule import DAY
 from threelane.store import keys
 from threelane.store.keys import BATCHES, BatchKey
 from threelane.store.rows import ids as text_ids
+from threelane.store.rows import is_text, number, text, unless_damaged
 from threelane.store.rows import known as reply_of
-from threelane.store.rows import number, text, unless_damaged
 from threelane.store.scripts import Item
 
 KEPT_MS = 400 * DAY
 ROWS_KEPT_MS = 90 * DAY
 SLICE = 500  # rows that one command reads, so that Redis is free for others after a millisecond
+MOST_LOOKED_AT = 10_000  # batches of others, for one page of the list
 TAG_OCTETS = 6
 ERASED = bytes(TAG_OCTETS)
 """The tag of a person whose data was erased."""
@@ -140,16 +141,23 @@ def known(client: redis.Redis, producer: str, name: str, ids: Sequence[str]) -> 
     return found
 
 
+def rows_from(client: redis.Redis, batch: str, cursor: int) -> tuple[int, list[tuple[str, bytes]]]:
+    """Return the next cursor, 0 after the last page, and some rows: message id and value; some may come twice."""
+    key = keys.batch_rows(batch)
+    page: Any = unless_damaged(key, partial(client.hscan, key, cursor, count=SLICE), (0, {}))
+    after, found = page
+    return after, [(field.hex(), value) for field, value in found.items() if len(field) == _ID_OCTETS]
+
+
 def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:
     """Yield the message id and the value of each row of the batch with this digest, once each."""
-    key, seen, cursor = keys.batch_rows(batch), set[bytes](), 0
+    seen, cursor = set[bytes](), 0
     while True:
-        page: Any = unless_damaged(key, partial(client.hscan, key, cursor, count=SLICE), (0, {}))
-        cursor, found = page
-        for field, value in found.items():
-            if field not in seen and len(field) == _ID_OCTETS:
+        cursor, found = rows_from(client, batch, cursor)
+        for one, value in found:
+            if (field := bytes.fromhex(one)) not in seen:
                 seen.add(field)
-                yield field.hex(), value
+                yield one, value
         if not cursor:
             return
 
@@ -161,7 +169,12 @@ def rows(client: redis.Redis, producer: str, name: str) -> Iterator[tuple[str, b
 
 def find(client: redis.Redis, producer: str, name: str) -> Batch | None:
     """Return a batch, or None if no message was accepted into it in 400 days."""
-    return _read(client, [digest(producer, name)])[0]
+    return by_digest(client, digest(producer, name))
+
+
+def by_digest(client: redis.Redis, batch: str) -> Batch | None:
+    """Return the batch with this digest, or None."""
+    return _read(client, [batch])[0]
 
 
 def listed(client: redis.Redis, producer: str | None = None) -> Iterator[Batch]:
@@ -170,6 +183,56 @@ def listed(client: redis.Redis, producer: str | None = None) -> Iterator[Batch]:
     while page := text_ids(unless_damaged(BATCHES, partial(client.zrevrange, BATCHES, start, start + SLICE - 1), [])):
         start += len(page)
         yield from (one for one in _read(client, page) if one and producer in (None, one.producer))
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A place in the list of all batches: after the batch with this digest, and the time of its last message, ms."""
+
+    at: int
+    digest: str
+
+
+class BatchPage(msgspec.Struct, frozen=True):
+    """Some batches, the latest first, and the place after them; None after the last one."""
+
+    batches: Sequence[Batch]
+    after: Place | None
+
+
+def page(client: redis.Redis, producer: str | None, most: int, after: Place | None = None) -> BatchPage:
+    """Return up to ``most`` batches, of a producer or of all; ends early after MOST_LOOKED_AT batches of others.
+
+    A batch that gets a message meanwhile moves to the beginning of the list; no other one is left out.
+    """
+    found: list[Batch] = []
+    looked_at = 0
+    while looked_at < MOST_LOOKED_AT:
+        places = _places(client, after)
+        looked_at += len(places)
+        for place, one in zip(places, _read(client, [one.digest for one in places]), strict=True):
+            after = place
+            if one and producer in (None, one.producer):
+                found.append(one)
+                if len(found) == most:
+                    return BatchPage(found, after)
+        if not places:
+            return BatchPage(found, None)
+    return BatchPage(found, after)
+
+
+def _places(client: redis.Redis, after: Place | None) -> list[Place]:
+    """Return the next places of the list; empty at its end."""
+    highest, skipped = after.at if after else "+inf", 0
+    while True:
+        read: Any = partial(
+            client.zrange, BATCHES, highest, "-inf", desc=True, byscore=True, offset=skipped, num=SLICE, withscores=True
+        )
+        found = unless_damaged(BATCHES, read, [])
+        places = [Place(int(score), member.decode()) for member, score in found if is_text(member)]
+        new = [one for one in places if after is None or (one.at, one.digest) < (after.at, after.digest)]
+        if new or not found:
+            return new
+        skipped += len(found)  # all of them have the time of the place, and come before it
 
 
 def _read(client: redis.Redis, digests: Sequence[str]) -> list[Batch | None]:

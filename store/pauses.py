@@ -90,6 +90,19 @@ def find(client: redis.Redis, producer: str, name: str) -> Pause | None:
     return rows.decode(keys.PAUSES, field, raw, decode) or unreadable
 
 
+def since(client: redis.Redis, names: Sequence[tuple[str, str]]) -> list[int | None]:
+    """Return for each producer and name since when that batch is paused, 0 for an unknown time; None: it is not."""
+    if not names:
+        return []
+    fields = [digest(*one) for one in names]
+    found: Any = rows.unless_damaged(keys.PAUSES, lambda: client.hmget(keys.PAUSES, fields), [None] * len(fields))
+    read = (
+        (raw, rows.decode(keys.PAUSES, field, raw, decode) if raw else None)
+        for field, raw in zip(fields, found, strict=True)
+    )
+    return [None if raw is None else one.since if one else 0 for raw, one in read]
+
+
 def listed(client: redis.Redis) -> list[PausedBatch]:
     """Return the readable pauses, the oldest first; the cost depends on the number of pauses alone."""
     found = read_all(client)

@@ -76,18 +76,36 @@ def messages(client: redis.Redis, producer: str, name: str) -> Iterator[BatchMes
         yield from _resolved(page, _records(client, [one for one, value in page if not outcome.is_closed(value)]))
 
 
+def page(client: redis.Redis, batch: str, cursor: int, most: int) -> tuple[int, list[BatchMessage]]:
+    """Return the next cursor, 0 after the last page, and some messages of the batch with this digest.
+
+    They are about ``most``.  A message may come twice, also on different pages.
+    """
+    found: list[BatchMessage] = []
+    while True:
+        cursor, rows_ = batches.rows_from(client, batch, cursor)
+        found += _resolved(rows_, _records(client, [one for one, value in rows_ if not outcome.is_closed(value)]))
+        if not cursor or len(found) >= most:
+            return cursor, found
+
+
 def read(client: redis.Redis, producer: str, name: str, now: int) -> Progress | None:
     """Return the progress of a batch, None if it is unknown; its cost depends on its own rows only."""
     batch = batches.find(client, producer, name)
     if batch is None:
         return None
+    return of(client, batch, messages(client, producer, name), now)
+
+
+def of(client: redis.Redis, batch: Batch, found: Iterable[BatchMessage], now: int) -> Progress:
+    """Return the progress of a batch with these messages."""
     pending: dict[int, Pending] = {}
-    counted = _counted(messages(client, producer, name), pending)
+    counted = _counted(found, pending)
     states = counted.states
     accepted = max(batch.accepted, counted.listed)
     return Progress(
         batch=batch,
-        pause=pauses.find(client, producer, name),
+        pause=pauses.find(client, batch.producer, batch.name),
         accepted=accepted,
         waiting=sum(states[one] for one in WAITING),
         paused=states[Status.PAUSED],

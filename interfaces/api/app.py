@@ -11,7 +11,8 @@ import redis
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from threelane.interfaces.api import describe, messages, own, page, probes, problem, suppressed, waiting
+from threelane.interfaces.api import batches, describe, messages, own, page, probes, problem, suppressed, waiting
+from threelane.interfaces.api.batch_names import EncodedNames
 from threelane.interfaces.api.guard import Guard
 from threelane.interfaces.api.service import create_service
 from threelane.producer.client import Producer
@@ -54,12 +55,13 @@ def create(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = create_service(settings, producer, client)
-    for router in (messages.router, waiting.router, suppressed.router, own.router, *routers):
+    for router in (messages.router, batches.router, waiting.router, suppressed.router, own.router, *routers):
         app.include_router(router, prefix="/v1")
     app.include_router(probes.router)
     if settings.docs:
         app.include_router(page.router)
     problem.register(app)
+    app.add_middleware(EncodedNames)
     app.add_middleware(Guard)
     app.openapi = lambda: _described(app, values)  # type: ignore[method-assign]
     return app

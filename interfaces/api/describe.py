@@ -80,6 +80,12 @@ def answers(status: int, kind: type, description: str, example: Any) -> dict[int
     return {status: {"description": description, "content": _json({"type": "array", "items": _ref(kind)}, [example])}}
 
 
+def csv_file(description: str, example: str) -> dict[int | str, dict[str, Any]]:
+    """Return the description of a response that is a CSV file."""
+    content = {"text/csv": {"schema": {"type": "string"}, "example": example}}
+    return {200: {"description": description, "content": content}}
+
+
 def body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
     """Return the description of a request body."""
     return {"requestBody": {"required": True, "content": _json(schema, example)}}

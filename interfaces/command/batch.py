@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, NoReturn
 
@@ -16,7 +14,6 @@ import typer
 from rich.markup import escape
 
 from threelane.contract.fields import batch_name
-from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.caller import (
     Json,
@@ -30,17 +27,16 @@ from threelane.interfaces.command.caller import (
 )
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
-from threelane.interfaces.command.values import age, credits, masked, shown_at
+from threelane.interfaces.command.values import age, credits, shown_at
+from threelane.operations import batch_report
 from threelane.producer import pause as pausing
 from threelane.producer.cancel import CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.producer.pause import PauseResult
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import ProducerSettings, load_or_exit
-from threelane.runtime.spreadsheet import text_cell
 from threelane.store import audit, batches, pauses, progress
 from threelane.store.batches import Batch
-from threelane.store.outcome import BatchMessage
 from threelane.store.progress import Progress
 
 app = typer.Typer(help="Batches: all messages of a job, by its name.", no_args_is_help=True)
@@ -48,10 +44,6 @@ Name = Annotated[str, typer.Argument(help="The name of the batch.")]
 OfProducer = Annotated[
     str | None, typer.Option("--producer", help="Its producer, if batches of several have the same name.")
 ]
-COLUMNS = (
-    "id", "to", "state", "code", "reason", "parts", "credits", "charged", "accepted", "sent", "ended", "lane",
-)  # fmt: skip
-"""The columns of a report."""
 
 
 @app.command("list", epilog="Example: threelane batch list --producer shop")
@@ -191,9 +183,10 @@ def report(
         one = _known(client, name, producer)
         if not one.ends:
             not_found(f"{name}: its rows are forgotten; it had {one.accepted:,} messages: threelane batch show")
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_cells(one, full) for one in progress.messages(client, one.producer, one.name))
+        sys.stdout.write(batch_report.head())
+        found = progress.messages(client, one.producer, one.name)
+        while page := [*islice(found, batches.SLICE)]:
+            sys.stdout.write(batch_report.rows(page, full=full))
 
     with_redis(write)
 
@@ -268,26 +261,3 @@ def _lines(found: Progress, now: int) -> Iterator[tuple[str, str]]:
 
 def _hours(hours: float) -> str:
     return f"{hours:,.1f} h" if hours >= 1 else f"{max(1, round(hours * 60))} min"
-
-
-def _cells(one: BatchMessage, full: bool) -> list[str]:
-    """Return the cells of a message; an amount is the gateway's charge, or else the estimate."""
-    charged = one.charge_millionths is not None
-    amount = one.charge_millionths if one.charge_millionths is not None else one.estimate_millionths
-    return [
-        one.id,
-        one.to if full or not one.to else masked(one.to),
-        str(one.status or "forgotten"),
-        text_cell(one.code),
-        text_cell(one.reason),
-        str(one.parts),
-        f"{amount / CREDIT:g}",
-        "yes" if charged else "no",
-        *(_time(at) for at in (one.accepted_at, one.sent_at, one.ended_at)),
-        str(one.lane or ""),
-    ]
-
-
-def _time(at: int) -> str:
-    """Return a time as programs read it, in UTC; "" for none."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else ""

@@ -14,7 +14,11 @@ from threelane.producer.cancel import Cancelled
 from threelane.producer.http import wire
 from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
+from threelane.producer.pause import PauseResult
 from threelane.producer.reschedule import Moved
+from threelane.store.batches import Batch
+from threelane.store.outcome import BatchMessage
+from threelane.store.progress import Progress
 from threelane.store.status import MessageStatus
 
 if TYPE_CHECKING:
@@ -88,6 +92,41 @@ class AsyncHttpProducer:
         self._check_open()
         return wire.moved(await self._request(wire.move(message_id, deliver_at)))
 
+    def batches(self, *, producer: str | None = None) -> AsyncIterator[Batch]:
+        """Return the batches of this key's producer, or of another, the latest first, as they are consumed.
+
+        A viewer or operator key without ``producer`` gets those of all producers.
+        """
+        self._check_open()
+        return self._batches(producer)
+
+    async def batch(self, name: str, *, producer: str | None = None) -> Progress | None:
+        """Return how far a batch is, None if none of its messages was accepted in 400 days."""
+        self._check_open()
+        return wire.progress(await self._request(wire.batch(name, producer)))
+
+    def batch_report(self, name: str, *, producer: str | None = None) -> AsyncIterator[BatchMessage]:
+        """Return each message of a batch with its outcome, unordered, as the results are consumed."""
+        self._check_open()
+        wire.batch(name, producer)  # an invalid name is refused here, not when the first result is consumed
+        return self._batch_report(name, producer)
+
+    async def pause_batch(self, name: str, *, producer: str | None = None) -> PauseResult | None:
+        """Pause a batch: nothing of it is sent until ``resume_batch``; None if it is unknown."""
+        self._check_open()
+        return wire.paused(await self._request(wire.pause_batch(name, producer)))
+
+    async def resume_batch(self, name: str, *, producer: str | None = None) -> PauseResult:
+        """Resume a batch: its messages go back to their lanes, lane 1 first, or wait for their time again."""
+        self._check_open()
+        return wire.resumed(await self._request(wire.resume_batch(name, producer)))
+
+    def cancel_batch(self, name: str, *, producer: str | None = None) -> AsyncIterator[Cancelled]:
+        """Cancel each message of a batch that has not ended, as ``cancel`` does, as the results are consumed."""
+        self._check_open()
+        wire.batch(name, producer)
+        return self._cancel_batch(name, producer)
+
     async def close(self) -> None:
         """Close all connections; every other method raises ProducerClosed from now on."""
         self._is_closed = True
@@ -114,6 +153,36 @@ class AsyncHttpProducer:
             for answer in await self._send_batch(batch):
                 yield answer
 
+    async def _batches(self, producer: str | None) -> AsyncIterator[Batch]:
+        cursor = wire.FIRST
+        while True:
+            page = wire.listed(await self._request(wire.batch_list(producer, cursor)))
+            for one in page.found:
+                yield one
+            cursor = page.cursor
+            if cursor == wire.FIRST:
+                return
+
+    async def _batch_report(self, name: str, producer: str | None) -> AsyncIterator[BatchMessage]:
+        cursor, seen = wire.FIRST, set[str]()
+        while True:
+            page = wire.messages_of(await self._request(wire.batch_messages(name, producer, cursor)))
+            for one in page.new(seen):
+                yield one
+            cursor = page.cursor
+            if cursor == wire.FIRST:
+                return
+
+    async def _cancel_batch(self, name: str, producer: str | None) -> AsyncIterator[Cancelled]:
+        cursor = wire.FIRST
+        while True:
+            page = wire.cancelled_of(await self._request(wire.cancel_batch(name, producer, cursor)))
+            for one in page.messages:
+                yield one
+            cursor = page.cursor
+            if cursor == wire.FIRST:
+                return
+
     async def _send_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[Answer]:
         request, refused = wire.many(batch)
         answers = wire.answers(await self._request(request), refused, len(batch))
@@ -139,12 +208,17 @@ class AsyncHttpProducer:
 
     async def _try(self, request: ApiRequest) -> ApiResponse:
         import aiohttp
+        import yarl
 
         self._check_open()  # a stream may be consumed after the producer was closed
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         async with self._session.request(
-            request.method, self._url + request.path, data=request.body or None, ssl=self._ssl, allow_redirects=False
+            request.method,
+            yarl.URL(self._url + request.path, encoded=True),  # as it is: the name of a batch may be ".."
+            data=request.body or None,
+            ssl=self._ssl,
+            allow_redirects=False,
         ) as response:
             retry_after, content_type = (response.headers.get(name, "") for name in ("Retry-After", "Content-Type"))
             return ApiResponse(response.status, retry_after, await response.read(), content_type)

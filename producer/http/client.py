@@ -21,7 +21,11 @@ from threelane.producer.cancel import Cancelled
 from threelane.producer.http import wire
 from threelane.producer.http.wire import ApiRequest, ApiResponse
 from threelane.producer.outage import Answer, Unavailable
+from threelane.producer.pause import PauseResult
 from threelane.producer.reschedule import Moved
+from threelane.store.batches import Batch
+from threelane.store.outcome import BatchMessage
+from threelane.store.progress import Progress
 from threelane.store.status import MessageStatus
 
 if TYPE_CHECKING:
@@ -100,6 +104,41 @@ class HttpProducer:
         self._check_open()
         return wire.moved(self._request(wire.move(message_id, deliver_at)))
 
+    def batches(self, *, producer: str | None = None) -> Iterator[Batch]:
+        """Return the batches of this key's producer, or of another, the latest first, as they are consumed.
+
+        A viewer or operator key without ``producer`` gets those of all producers.
+        """
+        self._check_open()
+        return self._batches(producer)
+
+    def batch(self, name: str, *, producer: str | None = None) -> Progress | None:
+        """Return how far a batch is, None if none of its messages was accepted in 400 days."""
+        self._check_open()
+        return wire.progress(self._request(wire.batch(name, producer)))
+
+    def batch_report(self, name: str, *, producer: str | None = None) -> Iterator[BatchMessage]:
+        """Return each message of a batch with its outcome, unordered, as the results are consumed."""
+        self._check_open()
+        wire.batch(name, producer)  # an invalid name is refused here, not when the first result is consumed
+        return self._batch_report(name, producer)
+
+    def pause_batch(self, name: str, *, producer: str | None = None) -> PauseResult | None:
+        """Pause a batch: nothing of it is sent until ``resume_batch``; None if it is unknown."""
+        self._check_open()
+        return wire.paused(self._request(wire.pause_batch(name, producer)))
+
+    def resume_batch(self, name: str, *, producer: str | None = None) -> PauseResult:
+        """Resume a batch: its messages go back to their lanes, lane 1 first, or wait for their time again."""
+        self._check_open()
+        return wire.resumed(self._request(wire.resume_batch(name, producer)))
+
+    def cancel_batch(self, name: str, *, producer: str | None = None) -> Iterator[Cancelled]:
+        """Cancel each message of a batch that has not ended, as ``cancel`` does, as the results are consumed."""
+        self._check_open()
+        wire.batch(name, producer)
+        return self._cancel_batch(name, producer)
+
     def close(self) -> None:
         """Close all connections; every other method raises ProducerClosed from now on."""
         with self._lock:
@@ -120,6 +159,33 @@ class HttpProducer:
     def _check_open(self) -> None:
         if self._is_closed:
             raise ProducerClosed
+
+    def _batches(self, producer: str | None) -> Iterator[Batch]:
+        cursor = wire.FIRST
+        while True:
+            page = wire.listed(self._request(wire.batch_list(producer, cursor)))
+            yield from page.found
+            cursor = page.cursor
+            if cursor == wire.FIRST:
+                return
+
+    def _batch_report(self, name: str, producer: str | None) -> Iterator[BatchMessage]:
+        cursor, seen = wire.FIRST, set[str]()
+        while True:
+            page = wire.messages_of(self._request(wire.batch_messages(name, producer, cursor)))
+            yield from page.new(seen)
+            cursor = page.cursor
+            if cursor == wire.FIRST:
+                return
+
+    def _cancel_batch(self, name: str, producer: str | None) -> Iterator[Cancelled]:
+        cursor = wire.FIRST
+        while True:
+            page = wire.cancelled_of(self._request(wire.cancel_batch(name, producer, cursor)))
+            yield from page.messages
+            cursor = page.cursor
+            if cursor == wire.FIRST:
+                return
 
     def _send_batch(self, batch: Sequence[Mapping[str, Any]]) -> list[Answer]:
         request, refused = wire.many(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 import msgspec
@@ -11,8 +12,12 @@ from threelane.contract.refusal import Owner
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled
 from threelane.producer.files.countries import CountryCost
+from threelane.producer.pause import PauseResult
 from threelane.producer.reschedule import Moved
+from threelane.store.batches import Batch
 from threelane.store.find import FoundMessage
+from threelane.store.outcome import BatchMessage
+from threelane.store.progress import Progress
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import Entry
 
@@ -80,15 +85,71 @@ class MessageResults(msgspec.Struct, frozen=True):
     verdicts: list[MessageResult]
 
 
-class BatchCounts(msgspec.Struct, frozen=True):
-    """The number of messages of a batch in each state; expired records are not counted.
+class ListedBatch(Batch, frozen=True, kw_only=True):
+    """A batch in a list; ``paused_since`` is None if it is not paused, 0 if it has been for an unknown time (ms)."""
 
-    ``by_country`` has their parts and estimated cost, too; messages whose number is erased are left out.
+    paused_since: int | None = None
+
+
+class BatchPage(msgspec.Struct, frozen=True):
+    """Some batches, the latest first, and the cursor of the next page; '0' after the last one.
+
+    A page may have fewer than were requested, or none, and still be followed by others.
+    """
+
+    batches: list[ListedBatch]
+    cursor: str
+
+    @property
+    def found(self) -> Iterator[Batch]:
+        """The batches alone, as the library has them."""
+        for one in self.batches:
+            yield Batch(**{name: getattr(one, name) for name in Batch.__struct_fields__})
+
+
+class BatchProgress(Progress, frozen=True, kw_only=True):
+    """How far a batch is, and its messages by state and country.
+
+    ``total`` and ``by_status`` leave out messages whose outcome is forgotten.  ``by_country`` has parts and estimated
+    cost; messages whose number is erased, or whose record expired, are left out.
     """
 
     total: int
     by_status: dict[str, int]
-    by_country: dict[str, CountryCost] = {}
+    by_country: dict[str, CountryCost]
+
+
+class BatchMessages(msgspec.Struct, frozen=True):
+    """Some messages of a batch, unordered, and the cursor of the next page; '0' after the last one.
+
+    A message may be on two pages.
+    """
+
+    messages: list[BatchMessage]
+    cursor: str
+
+    def new(self, seen: set[str]) -> Iterator[BatchMessage]:
+        """Yield the messages whose ids are not among those of earlier pages, and note theirs."""
+        for one in self.messages:
+            if one.id not in seen:
+                seen.add(one.id)
+                yield one
+
+
+class CancelResults(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How many messages of a batch were cancelled, requested from the gateway, too late, or are not retried.
+
+    ``not_retried`` are those with an attempt in progress or in doubt: their outcome events follow.  For a page of the
+    batch, ``messages`` has each result, and ``cursor`` is that of the next page; '0' after the last one.
+    """
+
+    cancelled: int
+    asked: int
+    too_late: int
+    not_retried: int
+    unknown: int = 0
+    messages: list[Cancelled] = []
+    cursor: str = "0"
 
 
 class CancelledBatch(msgspec.Struct, frozen=True):
@@ -230,8 +291,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 ALL: list[Any] = [
     Accepted,
-    BatchCounts,
+    BatchMessages,
+    BatchPage,
+    BatchProgress,
     BudgetReport,
+    CancelResults,
     Cancelled,
     CancelledBatch,
     FoundMessage,
@@ -244,6 +308,7 @@ ALL: list[Any] = [
     Moved,
     Number,
     Page,
+    PauseResult,
     Problem,
     RefusedMessage,
     Rights,

@@ -9,22 +9,25 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
 from threelane.contract import message as messages
 from threelane.contract.errors import Refused
-from threelane.contract.fields import BY_SPELLING
+from threelane.contract.fields import BY_SPELLING, known_batch_name
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled, CancelResult
-from threelane.producer.http.values import MessageResults, Problem
+from threelane.producer.http.values import BatchMessages, BatchPage, CancelResults, MessageResults, Problem
 from threelane.producer.outage import Answer, Unavailable
+from threelane.producer.pause import PauseResult
 from threelane.producer.reschedule import Moved
 from threelane.runtime.settings import InvalidSettings
+from threelane.store.progress import Progress
 from threelane.store.status import MessageStatus
 
+FIRST = "0"  # the cursor of the first page; a page with it is the last one
 BATCH = 1_000  # messages in a request; the API takes ten times as many
 _REFUSING = frozenset({400, 403, 409, 413, 422})
 _UNKNOWN = frozenset({404, 422})  # 422: not a valid id
@@ -167,6 +170,43 @@ def move(message_id: str, deliver_at: datetime | str) -> ApiRequest:
     return ApiRequest("PATCH", f"/v1/schedules/{quote(message_id, safe='')}", body, is_repeatable=True)
 
 
+def batch_list(producer: str | None, cursor: str) -> ApiRequest:
+    """Return the request for a page of batches."""
+    return _of_batches(None, "", producer, cursor=cursor, most=str(BATCH))
+
+
+def batch(name: str, producer: str | None) -> ApiRequest:
+    """Return the request for the progress of a batch; raises ValueError for a name that no batch can have."""
+    return _of_batches(name, "", producer)
+
+
+def batch_messages(name: str, producer: str | None, cursor: str) -> ApiRequest:
+    """Return the request for a page of a batch's messages."""
+    return _of_batches(name, "/messages", producer, cursor=cursor)
+
+
+def pause_batch(name: str, producer: str | None) -> ApiRequest:
+    """Return the request that pauses a batch."""
+    return _of_batches(name, "/pause", producer, method="POST")
+
+
+def resume_batch(name: str, producer: str | None) -> ApiRequest:
+    """Return the request that resumes a batch."""
+    return _of_batches(name, "/resume", producer, method="POST")
+
+
+def cancel_batch(name: str, producer: str | None, cursor: str) -> ApiRequest:
+    """Return the request that cancels a page of a batch's messages."""
+    return _of_batches(name, "/cancel", producer, method="POST", cursor=cursor)
+
+
+def _of_batches(name: str | None, what: str, producer: str | None, method: str = "GET", **query: str) -> ApiRequest:
+    """Return a request for batches; each may be sent twice with the same effect."""
+    named = query if producer is None else {"producer": producer, **query}
+    path = "/v1/batches" if name is None else f"/v1/batches/{quote(known_batch_name(name), safe='')}{what}"
+    return ApiRequest(method, f"{path}?{urlencode(named)}" if named else path, is_repeatable=True)
+
+
 def accepted(response: ApiResponse) -> Accepted:
     """Return the result for one message; raises Refused or Unavailable."""
     if response.status not in (200, 201):
@@ -222,6 +262,56 @@ def moved(response: ApiResponse) -> Moved:
         raise _refused(response, {404})
     found: Moved = _value(response, Moved)
     return found
+
+
+def listed(response: ApiResponse) -> BatchPage:
+    """Return a page of batches; raises Unavailable."""
+    found: BatchPage = _known(response, BatchPage)
+    return found
+
+
+def progress(response: ApiResponse) -> Progress | None:
+    """Return how far a batch is, None if it is unknown; raises Unavailable."""
+    found: Progress | None = _known_or_none(response, Progress)
+    return found
+
+
+def paused(response: ApiResponse) -> PauseResult | None:
+    """Return the result of a pause, None if the batch is unknown; raises Unavailable."""
+    found: PauseResult | None = _known_or_none(response, PauseResult)
+    return found
+
+
+def resumed(response: ApiResponse) -> PauseResult:
+    """Return the result of a resume; an unknown batch was not paused.  Raises Unavailable."""
+    return paused(response) or PauseResult(messages=0, since=0)
+
+
+def messages_of(response: ApiResponse) -> BatchMessages:
+    """Return a page of a batch's messages, none if the batch is unknown; raises Unavailable."""
+    found: BatchMessages | None = _known_or_none(response, BatchMessages)
+    return found or BatchMessages([], FIRST)
+
+
+def cancelled_of(response: ApiResponse) -> CancelResults:
+    """Return the results for a page of a batch's messages, none if the batch is unknown; raises Unavailable."""
+    found: CancelResults | None = _known_or_none(response, CancelResults)
+    return found or CancelResults(cancelled=0, asked=0, too_late=0, not_retried=0)
+
+
+def _known_or_none(response: ApiResponse, kind: Any) -> Any:
+    """Return a value about a batch, None if the batch is unknown; raises Unavailable."""
+    if response.status == 404 and response.is_problem:
+        problem: Problem = _value(response, Problem)
+        if problem.field == "path.batch":  # not a path that an earlier version of the API does not have
+            return None
+    return _known(response, kind)
+
+
+def _known(response: ApiResponse, kind: Any) -> Any:
+    if response.status != 200:
+        fail(response)
+    return _value(response, kind)
 
 
 def lost(failed: Exception, *, sent: bool) -> Unavailable:

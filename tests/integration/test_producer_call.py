@@ -138,6 +138,12 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "status": lambda one: one.status(NOBODY),
     "cancel": lambda one: one.cancel([]),
     "move": lambda one: one.move(NOBODY, "2031-06-30T14:00:00Z"),
+    "batches": lambda one: one.batches(),
+    "batch": lambda one: one.batch("june"),
+    "batch_report": lambda one: one.batch_report("june"),
+    "pause_batch": lambda one: one.pause_batch("june"),
+    "resume_batch": lambda one: one.resume_batch("june"),
+    "cancel_batch": lambda one: one.cancel_batch("june"),
     "__enter__": lambda one: one.__enter__(),
 }
 OF_REDIS: dict[str, Callable[[Producer], Any]] = {
@@ -153,6 +159,8 @@ OF_REDIS: dict[str, Callable[[Producer], Any]] = {
     "scheduled": lambda one: one.scheduled(),
     "events": lambda one: one.events("orders", "web-1"),
     "now": lambda one: one.now(),
+    "query": lambda one: one.query(lambda client: client.ping()),
+    "wording": lambda one: one.wording({}),
 }
 
 
@@ -203,7 +211,8 @@ def test_a_closed_client_of_asyncio_raises(name: str) -> None:
         await producer.close()
         given = {"send_many": [[]], "send_stream": [[]], "send_rows": [[]], "cancel": [[]], "status": [NOBODY]}
         more = {"send": [TO], "try_send": [TO], "move": [NOBODY, "2031-06-30T14:00:00Z"], "__aenter__": []}
-        await getattr(producer, name)(*(given | more)[name])
+        named: dict[str, list[Any]] = {one: ["june"] for one in CALLS if "batch" in one} | {"batches": []}
+        await getattr(producer, name)(*(given | more | named)[name])
 
     with pytest.raises(ProducerClosed, match="this producer is closed"):
         asyncio.run(called())
