@@ -119,7 +119,7 @@ def test_the_command_line_sets_the_readings(threelane: Any, client: redis.Redis)
     for words in (("set", "shop"), ("key", "make", "shop", "--any")):
         wrong = threelane("producers", *words, "--numbers", "national:UK")
         assert Exit.USAGE == wrong.exit_code
-        assert "two letters of ISO 3166" in wrong.output.replace("\n", " ")
+        assert "did you mean GB (Britain (UK))? Write the two letters" in wrong.output.replace("\n", " ")
     assert 0 == threelane("producers", "set", "shop", "--rate", "5").exit_code
     assert "national:ZA" == (registry.read(client, "shop") or registry.Registration()).numbers
     assert 0 == threelane("producers", "set", "shop", "--numbers", "default").exit_code
