@@ -14,7 +14,7 @@ from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
 from threelane.runtime.connections import Closed
-from threelane.store import keys, limits, replies
+from threelane.store import inbox, keys, limits, replies
 from threelane.store.events import Route
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -120,6 +120,7 @@ LABELS = {
     ),
     "word": Label("what a reply means", REPLIES | {OTHER}),
     "route": Label("how the producer of a reply was found; inbox: it was not", frozenset(Route)),
+    "removed_by": Label("what removed the reply", frozenset(inbox.Removal)),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
     "credential": Label("what a callback presented", frozenset({"secret", "password"})),
@@ -322,6 +323,9 @@ METRICS = (
            "Replies by how the producer that gets them was found", "Do replies reach the producers they are for?"),
     Metric("threelane_replies_unassigned", GAUGE, _EXPORTER, (), "Replies in the inbox: they belong to no producer",
            "Does an operator have to assign replies?"),
+    Metric("threelane_replies_removed_unread", COUNTER, _EXPORTER, ("removed_by",),
+           "Replies that left the inbox before an operator assigned or dismissed them",
+           "Are replies lost? newer: the inbox was full; age: they were older than THREELANE_ERASE_AFTER_DAYS."),
     Metric("threelane_stop_confirmations", COUNTER, _EXPORTER, ("result",), "Confirmations of a STOP, by result",
            "Is each STOP confirmed once, in time? Only if THREELANE_STOP_CONFIRMATION is set."),
     Metric("threelane_suppressions", COUNTER, _EXPORTER, ("source",), "Entries added to the suppression list",
@@ -409,6 +413,8 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from ((result,) for result in breaking.Probe)
         case "threelane_replies_routed":
             yield from ((route,) for route in Route)
+        case "threelane_replies_removed_unread":
+            yield from ((one,) for one in inbox.Removal)
         case "threelane_console_logins_refused":
             yield from (("wrong_key",), ("no_right",))
         case "threelane_refused":

@@ -118,7 +118,7 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         "nudges": lambda: _nudges(client, now),
         "dropped nudges": lambda: _dropped(client, now),
         "callback endpoint": lambda: _callbacks(client, now),
-        "replies": lambda: _inbox(client),
+        "replies": lambda: _inbox(client, now),
         "suppression list": lambda: _misspelt(client),
         "dead letters": lambda: _dead(client, now),
         "damaged records": lambda: _damaged(client),
@@ -398,13 +398,16 @@ def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
         yield Finding(OK, "callback endpoint", ago)
 
 
-def _inbox(client: redis.Redis) -> Iterator[Finding]:
-    """Report replies that belong to no producer."""
-    waiting = inbox.size(client)
-    if waiting:
-        detail = f"{waiting:,} belong to no producer, so nobody has read them"
-        step = "threelane replies inbox; assign or dismiss each, and give their numbers an owner: threelane replies own"
-        yield Finding(WARNING, "replies", detail, step)
+def _inbox(client: redis.Redis, now: int) -> Iterator[Finding]:
+    """Report replies that belong to no producer, and those that were removed unread within the last 7 days."""
+    step = "threelane replies inbox; assign or dismiss each, and give their numbers an owner: threelane replies own"
+    if waiting := inbox.size(client):
+        is_full = "; the inbox is full: each new one removes the oldest" if waiting >= inbox.MOST else ""
+        yield Finding(WARNING, "replies", f"{waiting:,} belong to no producer, so nobody has read them{is_full}", step)
+    if removed := inbox.removed_unread(client, now):
+        ago = f"{(now - removed.last_at) / HOUR_MS:,.0f} h ago"
+        detail = f"{removed.replies:,} left the inbox before anybody read them, the last one {ago}"
+        yield Finding(WARNING, "lost replies", detail, f"they cannot be restored; {step}")
 
 
 def _misspelt(client: redis.Redis) -> Iterator[Finding]:

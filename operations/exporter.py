@@ -90,6 +90,11 @@ _COUNTS = {
     "neighbour_runs": ("threelane_neighbour_runs", "Runs of neighbouring numbers in lane 1", ("action",)),
     "login_refused": ("threelane_console_logins_refused", "Refused logins at the console", ("refusal",)),
     "replies": ("threelane_replies_told", "Replies from recipients, by what they mean", ("word",)),
+    "removed_unread": (
+        "threelane_replies_removed_unread",
+        "Replies that left the inbox before an operator assigned or dismissed them",
+        ("removed_by",),
+    ),
     "confirmations": ("threelane_stop_confirmations", "Confirmations of a STOP, by result", ("result",)),
     "suppressed": ("threelane_suppressions", "Entries added to the suppression list", ("source",)),
     "lifted": ("threelane_suppressions_lifted", "Entries removed from the suppression list", ()),

@@ -6,22 +6,44 @@ Replies of earlier versions that were published for all producers are in the str
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
 import redis
+import redis.asyncio
 
+from threelane.contract.schedule import DAY
+from threelane.runtime import logs
 from threelane.store import events, keys, rows
 from threelane.store.events import EventField, Reply
 from threelane.store.keys import StreamKey
 from threelane.store.record import Field
 from threelane.store.registry import check_name
 from threelane.store.scripts import number, script
+from threelane.store.tally import Count
 
 MOST = 10_000
 """How many replies the inbox keeps, the latest; the same as in reply.lua."""
+REMOVED_AT = "removed_unread_at"
+"""When a reply was last removed unread, ms: a field of the hash ``tl:tally``; the same as in reply.lua."""
+REMOVED_SHOWN_MS = 7 * DAY
 BATCH = 1_000
 _STREAMS = (keys.INBOX, keys.EVENTS)
+
+
+class Removal(StrEnum):
+    """What removed a reply from the inbox that no operator had assigned or dismissed."""
+
+    NEWER = "newer"  # ones, beyond MOST
+    AGE = "age"
+
+
+class RemovedUnread(NamedTuple):
+    """How many replies ever left the inbox unread, and when the last did, in milliseconds."""
+
+    replies: int
+    last_at: int
 
 
 class Unassigned(NamedTuple):
@@ -39,6 +61,26 @@ def _assign(*, stream: StreamKey, id: str, entry: list[str]) -> None:
 def size(client: redis.Redis) -> int:
     """Return how many replies are in the inbox."""
     return int(rows.unless_damaged(keys.INBOX, lambda: client.xlen(keys.INBOX), 0))
+
+
+def removed_unread(client: redis.Redis, now: int) -> RemovedUnread | None:
+    """Return how many replies left the inbox unread, or None if none did within the last 7 days."""
+    fields = [Count.REMOVED_UNREAD.field(one) for one in Removal]
+    found = rows.unless_damaged(keys.TALLY, lambda: client.hmget(keys.TALLY, [REMOVED_AT, *fields]), [])
+    last_at, *numbers = [rows.number(one) for one in found] or [0]
+    return RemovedUnread(sum(numbers), last_at) if now - last_at < REMOVED_SHOWN_MS else None
+
+
+async def remove_old(client: redis.asyncio.Redis, before: int, now: int) -> None:
+    """Remove the replies that came before a time (ms), and count them."""
+    trim = client.xtrim(keys.INBOX, minid=str(before), approximate=False)
+    removed = await rows.unless_damaged_async(keys.INBOX, trim)
+    if removed:
+        logs.event("removed_unread", level=30, replies=removed, removed_by=Removal.AGE)
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.hincrby(keys.TALLY, Count.REMOVED_UNREAD.field(Removal.AGE), removed)
+            pipe.hset(keys.TALLY, REMOVED_AT, now)
+            await pipe.execute()
 
 
 def unassigned(client: redis.Redis) -> Iterator[Unassigned]:

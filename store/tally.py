@@ -55,6 +55,7 @@ class Count(StrEnum):
     LATE = "late", "lane"
     REPLIES = "replies", "word"
     ROUTED = "routed", "route"
+    REMOVED_UNREAD = "removed_unread", "removed_by"  # replies, from the inbox
     CONFIRMATIONS = "confirmations", "result"  # of a STOP
     SUPPRESSED = "suppressed", "source"
     LIFTED = "lifted"

@@ -588,6 +588,7 @@ TROUBLE = Board(
                     [
                         (_rate("threelane_replies_routed_total", "route", per=_A_MINUTE), "{{route}}"),
                         ("max(threelane_replies_unassigned)", "in the inbox now"),
+                        (_sum("threelane_replies_removed_unread_total", window="1m"), "removed unread"),
                     ],
                 ),
             ),

@@ -253,13 +253,20 @@ def test_a_webhook_gets_the_replies_of_its_producer_alone() -> None:
 
 
 def test_the_inbox_keeps_the_latest_ten_thousand(system: System, says: Any) -> None:
-    """Anybody can write to our number."""
+    """Anybody can write to our number; a reply that leaves the inbox unread is counted, and a finding for a week."""
     with system.sync.pipeline() as pipe:
-        for _ in range(inbox.MOST):
+        for _ in range(inbox.MOST - 1):
             pipe.xadd(keys.INBOX, {"type": "reply", "id": "old"})
         pipe.execute()
     says("Hello")
-    assert inbox.MOST == inbox.size(system.sync)
+    assert (inbox.MOST, []) == (inbox.size(system.sync), _findings(system, "lost replies"))
+    says("Hello")
+    says("Hello")
+    assert (inbox.MOST, b"2") == (inbox.size(system.sync), system.sync.hget(keys.TALLY, "removed_unread:newer"))
+    (full,), (lost,) = _findings(system), _findings(system, "lost replies")
+    assert (True, True) == ("the inbox is full" in full.detail, lost.detail.startswith("2 left the inbox"))
+    system.now += 7 * DAY
+    assert [] == _findings(system, "lost replies")
 
 
 def test_a_reply_in_the_inbox_is_a_finding_until_it_is_assigned(system: System, says: Any) -> None:
@@ -293,7 +300,9 @@ def test_marks_and_inbox_are_erased_with_the_person(system: System, says: Any) -
     assert {"*": Route.INBOX} == says("YES")
     assert {"clinic": Route.TEXTED} == says("YES", sender=OTHER_PERSON)
     system.run(erase_old(system.client, system.settings, system.now))
-    assert 0 == inbox.size(system.sync)
+    assert (0, b"1") == (inbox.size(system.sync), system.sync.hget(keys.TALLY, "removed_unread:age"))
+    (lost,) = _findings(system, "lost replies")
+    assert lost.detail.startswith("1 left the inbox")
 
 
 def test_every_mark_expires(system: System) -> None:
@@ -382,5 +391,5 @@ def test_an_operator_reads_assigns_and_dismisses_what_is_in_the_inbox(
     assert [] == operator.reads("inbox")
 
 
-def _findings(system: System) -> list[Any]:
-    return [one for one in doctor.diagnose(system.sync, system.now, LEGACY) if one.what == "replies"]
+def _findings(system: System, what: str = "replies") -> list[Any]:
+    return [one for one in doctor.diagnose(system.sync, system.now, LEGACY) if one.what == what]

@@ -8,7 +8,7 @@
 --       effect, not ahead of now), received_at (the gateway's time), network, message (the id of the one that it answers),
 --       incomplete, owner and owned_by (the producer that owns the keyword or the number, and which), texted (who last
 --       texted the person from it; false: nobody), default (who gets what belongs to nobody else, or ''), confirmation
---       (JSON of a confirmation of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms
+--       (JSON of a confirmation of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms, now
 -- ->    1, or 0 when it was published before
 
 -- The marks are set last: Redis keeps what a script did before it failed, and the gateway then repeats the reply.
@@ -87,7 +87,12 @@ local entry = entry_of(EventField.type, EventType.reply, EventField.id, ARG.id, 
   EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word,
   EventField.looks_like_stop, ARG.looks_like_stop, EventField.route, route)
 if route == Route.inbox then
+  local size = redis.pcall('XLEN', KEY.inbox)  -- a Redis user of an earlier version may not run it: nothing is counted
   redis.call('XADD', KEY.inbox, 'MAXLEN', MOST_IN_INBOX, '*', unpack(entry))
+  if type(size) == 'number' and size >= MOST_IN_INBOX then
+    count(Count.removed_unread .. Removal.newer, size + 1 - MOST_IN_INBOX)
+    redis.call('HSET', KEY.tally, 'removed_unread_at', ARG.now)
+  end
 else
   redis.call('XADD', KEY.events, '*', unpack(entry))
 end

@@ -20,6 +20,7 @@ from threelane.contract.subscriber import subscriber
 from threelane.runtime import logs
 from threelane.store import keys, suppression
 from threelane.store.events import Route
+from threelane.store.inbox import Removal
 from threelane.store.keys import ConfirmedKey, RecordKey, ReplyKey, ReplyPartsKey
 from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
@@ -50,7 +51,7 @@ class PartResult(StrEnum):
     REPEATED = "repeated"
 
 
-@script(__file__, number, [Route])
+@script(__file__, number, [Route, Removal])
 def _reply(
     *,
     parts: ReplyPartsKey,
@@ -83,6 +84,7 @@ def _reply(
     confirmation_id: str,
     confirm_until: int,
     confirm_again_ms: int,
+    now: int,
 ) -> None:
     """Publish a reply; returns 1, or 0 when it was published before."""
 
@@ -265,6 +267,7 @@ async def _publish(
         confirmation_id=wanted.id,
         confirm_until=confirm_until,
         confirm_again_ms=confirm.AGAIN_MS,
+        now=now,
     )
     result = (read.result or "told") if is_new else "repeated"
     _count(result, first, read.word)

@@ -22,7 +22,7 @@ from redis.exceptions import ResponseError
 from threelane.contract.subscriber import spellings
 from threelane.producer.cancel import cancel
 from threelane.runtime import logs
-from threelane.store import events, keys, registry, rows, suppression, texted
+from threelane.store import events, inbox, keys, registry, rows, suppression, texted
 from threelane.store.events import Reply
 from threelane.store.keys import RecordKey, StreamKey
 from threelane.store.rewrite_rows import erase_tags
@@ -136,8 +136,9 @@ async def erase_old(client: redis.asyncio.Redis, settings: WorkerSettings, now: 
     If records are kept no longer than numbers, they expire on their own, and no scan is needed.
     """
     before = now - settings.erase_after_ms
-    for stream in (keys.EVENTS, keys.INBOX):
-        await rows.unless_damaged_async(stream, client.xtrim(stream, minid=str(before), approximate=False))
+    trim = client.xtrim(keys.EVENTS, minid=str(before), approximate=False)
+    await rows.unless_damaged_async(keys.EVENTS, trim)
+    await inbox.remove_old(client, before, now)
     await _old_deliveries(client, before)
     if misspelt := await suppression.forget_over(client, before):
         logs.event("suppressed_misspelt", level=30, numbers=misspelt, remedy="threelane suppress migrate --dry-run")
