@@ -339,7 +339,7 @@ def test_rows_that_cannot_be_placed_are_refused_one_by_one(operator: Operator, c
     result = operator.imports("\n".join(rows))
     assert (1, "2 taken, 0 already there, 5 refused\n") == (result.exit_code, result.stdout)
     problems = dict(re.findall(r"^row (\d+), line \d+: (.*)$", result.stderr, re.MULTILINE))
-    expected = {"2": "did you mean ZA (South Africa)? Write the two letters", "3": "its row no country", "4": "digits are lost", "5": "2031-06-30",
+    expected = {"2": "did you mean ZA", "3": "its row no country", "4": "digits are lost", "5": "2031-06-30",
                 "6": "not in the past"}  # fmt: skip
     assert list(expected) == list(problems)
     assert [] == [row for row, part in expected.items() if part not in problems[row]]
