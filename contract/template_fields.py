@@ -10,12 +10,15 @@ from typing import Any
 
 import msgspec
 
+from threelane.contract.invisible import is_invisible
 from threelane.contract.refusal import Code, Refusal
+from threelane.contract.text import composed
 
 MOST_VALUES = 50
 MOST_LETTERS = 1_000  # of a value; a text of three parts has at most 459
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,63}")
-_REFERENCE = re.compile(rf"({NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
+_VERSION = re.compile("[1-9][0-9]{0,8}")
+_REFERENCE = re.compile(rf"({NAME.pattern})(?:@{_VERSION.pattern})?")
 _OBJECT = 'give names and values, as in {"name": "Ana"}'
 
 
@@ -29,6 +32,11 @@ def parse_reference(raw: Any, field: str) -> str | Refusal:
             "give a name, as in order-shipped or order-shipped@2",
         )
     return name
+
+
+def is_version(text: str) -> bool:
+    """Return whether a text is the number of a version."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def split(reference: str) -> tuple[str, int]:
@@ -51,12 +59,15 @@ def parse_values(raw: Any, field: str) -> dict[str, str] | Refusal:
             return _invalid(field, f"{ascii(name)[:40]} is not the name of a placeholder", _OBJECT)
         text = _text(value)
         if text is None:
-            return _invalid(where, f"a {type(value).__name__} cannot be part of a text", "give a string or a number")
-        if not text.strip():
-            return _invalid(where, "the value is empty", "give a value, or use a template that does not need it")
+            kind = "number without an end" if isinstance(value, float) else type(value).__name__
+            return _invalid(where, f"a {kind} cannot be part of a text", "give a string or a number")
+        if is_invisible(text):
+            return _invalid(where, "the value shows nothing", "give a value, or use a template that does not need it")
         if len(text) > MOST_LETTERS:
             return _invalid(where, f"{len(text):,} characters", f"give at most {MOST_LETTERS:,}")
-        parsed[name.strip()] = text
+        if name.strip() in parsed:
+            return _invalid(where, "the value is given twice", "give it once")
+        parsed[name.strip()] = composed(text)
     return dict(sorted(parsed.items()))
 
 
@@ -73,11 +84,11 @@ def _text(value: Any) -> str | None:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     try:
-        return str(value)
-    except ValueError:  # more digits than Python converts
+        return str(value) if math.isfinite(value) else None
+    except (ValueError, OverflowError):  # more digits than Python converts
         return None
 
 

@@ -22,7 +22,6 @@ from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
 from threelane.store import access, countries, inbox, keys, limits, logins, missing, pauses, rows, suppression, windows
 from threelane.store import status as statuses
-from threelane.store.pauses import Pause
 from threelane.store.replies import text_of
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -235,17 +234,12 @@ def _pauses(client: redis.Redis, now: int) -> Iterator[Finding]:
         hours = (now - pause.since) / HOUR_MS
         of = f" of {pause.producer}" if pause.producer else ""
         detail = f"{pause.name}{of} is paused for {hours:,.1f} h by {pause.by}; {one.total:,} messages wait"
-        step = f"threelane batch resume {_batch_words(pause)}, or threelane batch cancel {_batch_words(pause)}"
+        step = ", or ".join(pauses.commands(pause.producer, pause.name))
         if one.total:
             yield Finding(WARNING if hours >= LONG_PAUSE_HOURS else OK, "paused batch", detail, step)
     if number := pauses.expiring(client, now + EXPIRING_MS):
-        step = "threelane find --state paused names them and their batch; threelane batch resume sends them"
+        step = "threelane list --state paused names them and their batch; threelane batch resume sends them"
         yield Finding(WARNING, "paused batch", f"{number:,} paused messages expire within an hour", step)
-
-
-def _batch_words(pause: Pause) -> str:
-    """Return the arguments of a command for a paused batch."""
-    return shlex.quote(pause.name) + (f" --producer {shlex.quote(pause.producer)}" if pause.producer else "")
 
 
 def _holidays(client: redis.Redis, now: int) -> Iterator[Finding]:

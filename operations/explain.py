@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -329,8 +328,7 @@ def _pending(
 def _paused(client: redis.Redis, known: MessageStatus) -> Pending:
     """Return that it waits for the end of its batch's pause; ``until`` is when its validity ends."""
     found = pauses.find(client, known.producer, known.batch)
-    resume = f"threelane batch resume {shlex.quote(known.batch)}"
-    resume += f" --producer {shlex.quote(known.producer)}" if known.producer else ""
+    resume, _ = pauses.commands(known.producer, known.batch)
     if found is None:
         return Pending("pause", 0, "the pause of its batch has ended; workers put it back within seconds")
     since = f" since {datetime.fromtimestamp(found.since / 1000, UTC):%Y-%m-%d %H:%M} UTC" if found.since else ""

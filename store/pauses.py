@@ -7,6 +7,7 @@ that costs one command in a script.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
@@ -35,6 +36,13 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     since: int
     by: str
     state: Literal["moving", "complete"] = "moving"
+
+
+def commands(producer: str, name: str) -> tuple[str, str]:
+    """Return the commands that resume and cancel a batch, for a shell; its name is last, since it may begin with -."""
+    of = f"--producer={shlex.quote(producer)} " if producer else ""
+    words = of + ("-- " if name.startswith("-") else "") + shlex.quote(name)
+    return f"threelane batch resume {words}", f"threelane batch cancel {words}"
 
 
 class PausedBatch(msgspec.Struct, frozen=True, kw_only=True):

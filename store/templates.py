@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import redis
 
+from threelane.contract.invisible import is_invisible
 from threelane.contract.refusal import Refusal
-from threelane.contract.template_fields import NAME, parse_reference, split
+from threelane.contract.template_fields import NAME, is_version, parse_reference, split
 from threelane.store import audit, keys, rows
 
 MOST_LETTERS = 10_000
@@ -62,6 +63,8 @@ def put(client: redis.Redis, name: str, text: str, *, now: int, who: str = "") -
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a template: up to 64 letters, digits, spaces and . _ : / -")
+    if is_invisible(text):
+        raise ValueError("the text shows nothing: give a template a text")
     if len(text) > MOST_LETTERS:
         raise ValueError(f"{len(text):,} characters: a template has at most {MOST_LETTERS:,}")
 
@@ -165,7 +168,7 @@ def _hmget(client: redis.Redis, fields: Sequence[str]) -> list[bytes | None]:
 def _versions(stored: Mapping[bytes, bytes], name: str) -> list[StoredTemplate]:
     """Return the versions of a template in the table, the oldest first."""
     pairs = ((rows.text(row).partition("@"), value) for row, value in stored.items())
-    own = [(int(version), value) for (of, at, version), value in pairs if of == name and at and version.isdigit()]
+    own = [(int(version), value) for (of, at, version), value in pairs if of == name and at and is_version(version)]
     found = (_template(name, version, value) for version, value in sorted(own, key=lambda one: one[0]))
     return [one for one in found if one]
 

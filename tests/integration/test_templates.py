@@ -62,7 +62,7 @@ def test_a_message_names_a_template_and_its_values(producer: Producer, stored: r
         ({"template": NAME}, "values.name", "the template order-shipped@1 needs {name}"),
         ({"template": NAME, "values": {"name": "Ana"}}, "values.order", "needs {order}"),
         ({"template": NAME, "values": {**VALUES, "nmae": "x"}}, "values.nmae", "has {name}, {order}"),
-        ({"template": NAME, "values": {**VALUES, "name": ""}}, "values.name", "the value is empty"),
+        ({"template": NAME, "values": {**VALUES, "name": ""}}, "values.name", "the value shows nothing"),
         ({"template": NAME, "values": {**VALUES, "name": "#N/A"}}, "values.name", "#N/A instead of a value"),
         ({"template": NAME, "values": {**VALUES, "name": "{first_name}"}}, "values.name", "{first_name} instead"),
         ({"template": NAME, "values": VALUES, "text": "Hello"}, "template", "a template and a text"),
@@ -179,13 +179,14 @@ def test_a_key_of_another_type_refuses_what_needs_it_and_is_listed(producer: Pro
 def test_an_unreadable_row_refuses_its_messages_and_is_listed(producer: Producer, stored: redis.Redis) -> None:
     """Its operator removes it with one command, and stores it again."""
     stored.hset(keys.TEMPLATES, f"{NAME}@1", b"\xff")
+    stored.hset(keys.TEMPLATES, f"{NAME}@²", b"\xff")
     stored.hset(keys.OPT_OUT_LINES, "tag:news", b"\xff")
 
     refused = producer.try_send(TO, template=NAME, values=VALUES)
     assert isinstance(refused, Refused)
     assert "is damaged" in refused.problem
     assert isinstance(producer.try_send(TO, "Sale", tags=["news"]), Refused)
-    assert [(keys.TEMPLATES, f"{NAME}@1"), (keys.OPT_OUT_LINES, "tag:news")] == [
+    assert [(keys.TEMPLATES, f"{NAME}@1"), (keys.TEMPLATES, f"{NAME}@²"), (keys.OPT_OUT_LINES, "tag:news")] == [
         (one.key, one.row) for one in damage.find(stored)
     ]
 

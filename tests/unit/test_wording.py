@@ -174,6 +174,9 @@ def test_a_line_is_one_visible_sentence(text: str) -> None:
         ({"name": ""}, "values.name"),
         ({"name": "  "}, "values.name"),
         ({"name": None}, "values.name"),
+        ({"name": "\u200b\u3164"}, "values.name"),
+        ({"name": 10**400}, "values.name"),
+        ({"name": "Ana", " name ": "Bo"}, "values. name "),
         ({"name": True}, "values.name"),
         ({"name": ["Ana"]}, "values.name"),
         ({"sum": float("nan")}, "values.sum"),
@@ -197,6 +200,7 @@ def test_values_are_texts_and_numbers() -> None:
     """The same values are the same content, in any order and form."""
     assert {"name": "Ana", "sum": "12.5"} == template_fields.parse_values({"sum": 12.5, "name": "Ana"}, "values")
     assert {"sum": "12"} == template_fields.parse_values('{"sum": 12}', "values")
+    assert {"name": "André"} == template_fields.parse_values({"name": "Andre\u0301"}, "values")
 
 
 @pytest.mark.parametrize("raw", ["", "@2", "a@", "a@0", "a@x", "a@1@2", 5, "é", "a" * 65])

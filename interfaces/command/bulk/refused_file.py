@@ -45,6 +45,6 @@ class RefusedReport:
             return
         if refused:
             rows = "1 refused row" if len(refused) == 1 else f"{len(refused):,} refused rows"
-            same = f" with --batch {shlex.quote(job)}, so that no row is sent twice" if job else ""
+            same = f" with --batch={shlex.quote(job)}, so that no row is sent twice" if job else ""
             line = f"{self._file} has {rows}. Correct and send it{same}"
             err.print(line, markup=False, highlight=False, soft_wrap=True)
