@@ -59,7 +59,14 @@ class _NameConvertor(Convertor[str]):
         return quote(value, safe="")
 
 
+class _DigestConvertor(_NameConvertor):
+    """Matches the digest of a batch, as in the addresses of the console."""
+
+    regex = "[0-9a-f]{40}"
+
+
 register_url_convertor("batch", _NameConvertor())
+register_url_convertor("digest", _DigestConvertor())
 
 
 def _decoded(raw: str) -> str:

@@ -71,7 +71,7 @@ Cursor = Annotated[
     str, Query(description="of the page before; 0 for the first one", pattern="^(0|[1-9][0-9]{0,18})$", examples=["0"])
 ]
 ListCursor = Annotated[
-    str, Query(description="of the page before; 0 for the first one", pattern="^(0|[0-9]{1,15}-[0-9a-f]{32})$")
+    str, Query(description="of the page before; 0 for the first one", pattern="^(0|[0-9]{1,15}-[0-9a-f]{40})$")
 ]
 Most = Annotated[int, Query(ge=1, le=1000)]
 

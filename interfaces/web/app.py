@@ -6,11 +6,11 @@ import redis
 from fastapi import FastAPI
 
 from threelane.interfaces.api import app, operator, story
-from threelane.interfaces.console import dead, login, messages, now, suppressed
+from threelane.interfaces.console import batches, dead, login, messages, now, suppressed
 from threelane.producer.client import Producer
 from threelane.runtime.settings import ApiSettings
 
-PAGES = (login.router, now.router, dead.router, messages.router, suppressed.router)
+PAGES = (login.router, now.router, dead.router, messages.router, batches.router, suppressed.router)
 """The pages of the console."""
 
 

@@ -14,6 +14,7 @@ from tests.integration.http_api import Api, now
 from tests.integration.test_callbacks import attempted
 from tests.servers import RedisServer, wait_until
 from threelane.store import keys, suppression
+from threelane.store.batches import digest
 from threelane.store.suppression import STOP, Entry
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -93,18 +94,18 @@ def test_everything_works_by_keyboard(browser: Browser, api: Api) -> None:
     wait_until(lambda: "Log out" in browser.text, what="the first page")
 
     labels = []
-    for _ in range(8):
+    for _ in range(9):
         ActionChains(driver).send_keys(Keys.TAB).perform()
         labels.append(browser.js("return document.activeElement.textContent.trim()"))
         assert "solid" == browser.js("return getComputedStyle(document.activeElement).outlineStyle")
-    pages = ["Now", "Dead letters", "Search", "Schedules", "Suppression"]
+    pages = ["Now", "Dead letters", "Search", "Schedules", "Batches", "Suppression"]
     assert ["Skip to content", *pages, "Log out", "Pause… lane:1"] == labels
 
     ActionChains(driver).send_keys(Keys.ENTER, Keys.TAB, "wrong link", Keys.TAB, "30", Keys.ENTER).perform()
     wait_until(lambda: "lane:1 is on hold." in browser.text, what="the hold")
     assert "wrong link" == hold.holds(api.redis, now(api.redis))["lane:1"].cause
 
-    for key, title in zip("lstun", [*pages[1:], pages[0]], strict=True):
+    for key, title in zip("lstbun", [*pages[1:], pages[0]], strict=True):
         ActionChains(driver).key_down(Keys.ALT).send_keys(key).key_up(Keys.ALT).perform()
         wait_until(lambda title=title: browser.heading == title, what=title)
 
@@ -128,6 +129,8 @@ def test_every_page_is_readable(browser: Browser, api: Api, message: str, size: 
         "/search",
         f"/messages/{message}",
         "/schedules?tag=promo",
+        "/batches",
+        f"/batches/{digest('', 'news')}",
         "/suppression",
     )
     for page in pages:

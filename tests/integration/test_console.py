@@ -21,11 +21,13 @@ from threelane.interfaces.console import session
 from threelane.interfaces.console.page import PageRoute
 from threelane.interfaces.web.app import PAGES
 from threelane.store import access, audit, keys, logins, suppression
+from threelane.store.batches import digest
 from threelane.store.suppression import OPERATOR
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 NUMBER = "27831234567"
+BATCHES = "/console/batches"
 EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"
 TOO_LONG = AttemptOutcome(OutcomeKind.REFUSED, code="113", text=f"Too many parts for {NUMBER} {EVIL}")
 
@@ -66,7 +68,7 @@ def test_every_address_but_the_login_needs_a_login(api: Api) -> None:
     every = addresses()
     assert 15 <= len(every)
     for method, path in every:
-        place = path.replace("{message_id:message}", "0" * 32)
+        place = path.replace("{message_id:message}", "0" * 32).replace("{digest:digest}", "0" * 40)
         response = stranger.get(place) if method == "GET" else stranger.post(place, follow=False, csrf="x")
         assert (303, "/console/login") == (response.status, response.headers.get("location")), (method, path)
 
@@ -162,12 +164,15 @@ def test_a_viewer_sees_every_page_and_changes_nothing(api: Api, redis_server: Re
     for method, path in addresses():
         if path in VIEWER_MAY:
             continue
-        place = path.replace("{message_id:message}", message_id) + ("?owner=producer" if path.endswith("pile") else "")
+        place = path.replace("{message_id:message}", message_id).replace("{digest:digest}", digest("", "news"))
+        place += "?owner=producer" if path.endswith("pile") else ""
         page = viewer.get(place) if method == "GET" else viewer.post(place, follow=False)
         assert (200 if method == "GET" else 403) == page.status, (method, path)
         if method == "POST":
             assert "may only read" in words(page) or "may not see numbers" in words(page)
         else:
+            if path.endswith("/report"):
+                continue
             actions = set(re.findall(r'method="post" action="([^"]+)"', page.body))
             assert actions <= VIEWER_MAY, (path, actions)
             assert ("read only" in words(page), NUMBER in page.body) == (True, path == "/console/suppression")
@@ -264,7 +269,9 @@ def test_an_invalid_form_is_refused_with_a_sentence(
 
 def test_pages_name_nothing_from_elsewhere_and_browsers_run_nothing_inline(api: Api, visitor: Visitor) -> None:
     """A strict policy, and no inline script, style or handler that would need another."""
-    for path in ("/console", "/console/login", "/console/search", "/console/schedules", "/console/suppression"):
+    api.producer.send(NUMBER, "Hello", batch="news")
+    pages = ("/console", "/console/login", "/console/search", "/console/schedules", "/console/suppression")
+    for path in (*pages, BATCHES, f"{BATCHES}/{digest('', 'news')}"):
         response = visitor.get(path)
         policy = response.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'")
@@ -437,6 +444,41 @@ def test_schedules_are_listed_filtered_and_cancelled(api: Api, visitor: Visitor)
     assert 422 == visitor.get("/console/schedules?lane=9").status
 
 
+def test_a_batch_is_paused_resumed_cancelled_and_its_report_downloaded(api: Api, visitor: Visitor) -> None:
+    """By its digest, so that no name is in an address; each change is in the audit, with the key."""
+    api.producer.send_many([{"to": f"2783123456{n}", "text": "Hello", "batch": EVIL[:255]} for n in range(3)])
+    one = f"{BATCHES}/{digest('', EVIL[:255])}"
+    listed = visitor.get(BATCHES)
+    assert (True, False, 1) == (one in listed.body, "<script>" in listed.body, words(listed).count(EVIL))
+    assert "Waiting 3" in words(visitor.get(one))
+    assert "Paused; 3 messages put aside now." in words(visitor.post(f"{one}/pause"))
+    assert "Paused since" in words(visitor.get(one))
+    assert "paused" in words(visitor.get(BATCHES))
+    assert "Resumed; 3 messages go back" in words(visitor.post(f"{one}/resume"))
+    assert "3 cancelled." in words(visitor.post(f"{one}/cancel"))
+    assert "nothing left to cancel." in words(visitor.post(f"{one}/cancel"))
+    report = visitor.get(f"{one}/report")
+    assert (200, 4, 3) == (report.status, len(report.body.splitlines()), report.body.count("27831******"))
+    noted = audit.read(api.redis, 9)
+    assert ["cancel batch", "cancel batch", "resume batch", "pause batch"] == [entry.what for entry in noted]
+    assert all(re.fullmatch("key k[0-9a-f]{12} of ops", entry.who) for entry in noted)
+    assert 404 == visitor.get(f"{BATCHES}/{'0' * 40}").status
+    assert 422 == visitor.get(f"{BATCHES}?cursor=x").status
+
+
+def test_a_viewer_sees_batches_and_changes_none(api: Api) -> None:
+    """No button, and no form that works without one."""
+    api.producer.send(NUMBER, "Hello", batch="news")
+    one, viewer = f"{BATCHES}/{digest('', 'news')}", Visitor(api)
+    viewer.log_in(api.key("audit", viewer=True))
+    page = viewer.get(one)
+    assert (200, True, 1) == (page.status, "Waiting 1" in words(page), page.body.count("<form"))
+    assert 200 == viewer.get(f"{one}/report").status
+    assert [403] * 3 == [viewer.post(f"{one}/{what}").status for what in ("pause", "resume", "cancel")]
+    assert 403 == viewer.post(f"{one}/pause", csrf="x").status
+    assert [] == audit.read(api.redis, 9)
+
+
 def test_a_number_is_looked_up_suppressed_and_taken_off(api: Api, visitor: Visitor) -> None:
     """One entry at a time; without other evidence it names who added it."""
     visitor.get("/console/suppression")
@@ -488,7 +530,14 @@ def test_every_action_is_logged_with_its_key_and_without_numbers_and_texts(
 def test_keyboard_order_begins_with_the_content_and_every_field_has_a_label(api: Api, visitor: Visitor) -> None:
     """A skip link, the pages in their order with keys of their own, then the page; nothing jumps the order."""
     api.producer.send(NUMBER, "Hello", deliver_at=_later())
-    for path in ("/console", "/console/schedules", "/console/suppression", "/console/search", "/console/login"):
+    for path in (
+        "/console",
+        "/console/schedules",
+        BATCHES,
+        "/console/suppression",
+        "/console/search",
+        "/console/login",
+    ):
         body = visitor.get(path).body
         stops = re.findall(r'<(?:a|button|summary|select|input(?! type="hidden"))\b[^>]*>', body)
         assert 'class="skip" href="#main"' in stops[0]
@@ -498,7 +547,7 @@ def test_keyboard_order_begins_with_the_content_and_every_field_has_a_label(api:
             labelled = re.search(r"<label[^>]*>[^<]*" + re.escape(one), body)
             assert labelled or (name and f'for="{name[1]}"' in body), one
     keys_of_pages = re.findall(r'accesskey="(\w)"', visitor.get("/console").body)
-    assert ["n", "l", "s", "t", "u", "o"] == keys_of_pages
+    assert ["n", "l", "s", "t", "b", "u", "o"] == keys_of_pages
 
 
 def _later() -> str:
