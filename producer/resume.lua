@@ -8,8 +8,11 @@ each(ARG.members, function(i, one)
   local record, id, note = KEY.records[i], one[Member.id], one[Member.note]
   local known = read(record, FIELDS)
   if known.status ~= Status.paused or known.paused ~= note then
-    index(KEY.paused_order, note .. ':' .. id)  -- a worker or a producer of an earlier version moved it
-    if known.status ~= Status.paused then index(KEY.paused, id) end
+    index(KEY.paused_order, note .. ':' .. id)
+    if known.status ~= Status.paused then  -- a worker or a producer of an earlier version moved it, and left its note
+      index(KEY.paused, id)
+      drop(record, Field.paused)
+    end
     return
   end
   if pause.of(known.producer, known.batch) then return end  -- it was paused again

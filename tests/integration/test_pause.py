@@ -160,6 +160,19 @@ def test_workers_of_an_earlier_version_leave_a_paused_message_alone(system: Syst
     assert [] == [name for name in known if system.sync.zscore(name, one) is not None]
 
 
+def test_what_an_earlier_version_took_out_of_a_pause_is_not_lost_after_the_resume(system: System) -> None:
+    """It left the note of the pause in the record; by that, its next wait would be in no index."""
+    one = system.take(**SHOP)
+    pause(system, [one])
+    system.sync.hset(keys.record(one), "status", "queued")
+    assert (0, []) == resume(system)
+
+    system.sync.hset(keys.record(one), "status", "scheduled")
+    system.sync.zadd(keys.DUE[3], {one: system.now})
+    assert {3: [one]} == system.release()
+    assert [Status.QUEUED] == states(system, [one])
+
+
 def test_what_a_producer_of_an_earlier_version_cancels_leaves_the_indexes(system: System) -> None:
     """It does not know that the message is in these; they would grow, and their counts would be wrong."""
     old, new = system.take(**SHOP), system.take(**SHOP)
