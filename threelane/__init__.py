@@ -4,57 +4,24 @@
 derive from ``ThreelaneError``: ``threelane.contract.errors`` shows the tree.
 """
 
-from threelane.contract.errors import ProducerClosed, Refused, ThreelaneError
-from threelane.contract.keywords import MessageFields, MessageMapping
-from threelane.contract.message import Message
-from threelane.contract.refusal import Code, Owner
-from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Cancelled
-from threelane.producer.client import Producer
-from threelane.producer.events import ProducerEvents
-from threelane.producer.http.async_client import AsyncHttpProducer
-from threelane.producer.http.client import HttpProducer
-from threelane.producer.outage import Answer, Unavailable
-from threelane.producer.pause import PauseResult
-from threelane.producer.reschedule import Moved
-from threelane.runtime.settings import InvalidSettings, ProducerSettings
-from threelane.store.batches import Batch
-from threelane.store.events import Event, Late, Outcome, Reply
-from threelane.store.outcome import BatchMessage
-from threelane.store.progress import Progress
-from threelane.store.scripts import ScriptError
-from threelane.store.states import Status
-from threelane.store.status import MessageStatus
+TYPE_CHECKING = False  # type checkers know the name; typing itself would cost more than the rest of this file
+if TYPE_CHECKING:
+    from threelane.library import *  # noqa: F403 - all of its __all__
+    from threelane.library import __all__ as __all__
+else:
 
-__all__ = [
-    "Accepted",
-    "Answer",
-    "AsyncHttpProducer",
-    "Batch",
-    "BatchMessage",
-    "Cancelled",
-    "Code",
-    "Event",
-    "HttpProducer",
-    "InvalidSettings",
-    "Late",
-    "Message",
-    "MessageFields",
-    "MessageMapping",
-    "MessageStatus",
-    "Moved",
-    "Outcome",
-    "Owner",
-    "PauseResult",
-    "Producer",
-    "ProducerClosed",
-    "ProducerEvents",
-    "ProducerSettings",
-    "Progress",
-    "Refused",
-    "Reply",
-    "ScriptError",
-    "Status",
-    "ThreelaneError",
-    "Unavailable",
-]
+    def __getattr__(name):
+        """Return a public name; the modules of the library are imported at the first use of one."""
+        if name.startswith("_") and name != "__all__":  # what Python itself looks for, as for a submodule
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # an import of the name would call this function for it
+
+        try:
+            found = globals()[name] = getattr(import_module("threelane.library"), name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        return found
+
+    def __dir__():
+        """Return the public names and the modules there are."""
+        return sorted({*globals(), *__getattr__("__all__")})
