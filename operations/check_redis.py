@@ -11,7 +11,7 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, Re
 
 from threelane.operations.finding import Finding, Grade
 from threelane.producer.accept import INTAKE_SHARE
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime.settings import Settings
 from threelane.store import ceiling, keys, wrong_type
 from threelane.store.connect import connect

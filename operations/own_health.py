@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from threelane.operations import health
 from threelane.operations.together import read_together
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime.exits import Exit
 from threelane.store import rows
 from threelane.worker.account import hold

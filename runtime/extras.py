@@ -12,18 +12,6 @@ from threelane.runtime.exits import Exit
 
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[([\w,-]+)\])?.*\bextra == ['\"]([\w-]+)['\"]")
 
-_EXTRA_OF_COMMAND = {
-    "api": "api",
-    "bulk": "files",
-    "callbacks": "worker",
-    "demo": "demo",
-    "exporter": "worker",
-    "sandbox": "worker",
-    "up": "demo",
-    "webhooks": "worker",
-    "worker": "worker",
-}
-
 
 def sentence(extra: str, part: str) -> str:
     """Return the sentence with the command that installs a part of Threelane."""
@@ -35,11 +23,10 @@ def includes(part: str) -> bool:
     return find_spec(f"threelane.{part}") is not None
 
 
-def require_for(command: str) -> None:
-    """Exit with one sentence and code 2 if a package that the command needs is missing."""
-    extra = _EXTRA_OF_COMMAND.get(command, "cli")
+def require(extra: str, part: str) -> None:
+    """Exit with one sentence and code 2 if a package of the extra is missing, which this part needs."""
     if any(not _is_installed(name) for name in _distributions(extra)):
-        print(sentence(extra, f"threelane {command}".strip()), file=sys.stderr)
+        print(sentence(extra, part), file=sys.stderr)
         raise SystemExit(Exit.USAGE)
 
 

@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings
+if TYPE_CHECKING:  # the command line finds a running stack before it needs settings
+    from pydantic_settings import BaseSettings
 
 PREFIX = "THREELANE_"
 MOST_OCTETS = 64 * 1024  # longer files do not hold a secret
@@ -21,6 +21,8 @@ class InvalidSecretFile(Exception):
 
 def secret_fields(kind: type[BaseSettings]) -> Iterator[str]:
     """Yield the names of the secret settings, each of which a file may hold."""
+    from pydantic import SecretStr
+
     for name, field in kind.model_fields.items():
         if field.annotation is SecretStr or SecretStr in get_args(field.annotation):
             yield name

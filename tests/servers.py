@@ -18,7 +18,7 @@ import redis
 from typer.testing import CliRunner
 
 from threelane.demo.child import _end_with_parent
-from threelane.interfaces.command import caller as commands
+from threelane.interfaces.command import printing as commands
 from threelane.interfaces.command.line import app
 from threelane.store import keys, limits
 from threelane.store.limits import Limit, Name

@@ -6,17 +6,23 @@ import os
 import sys
 from pathlib import Path
 
-from threelane.runtime import extras
-from threelane.runtime.ending import end_at_once
-
-PROCESSES = ("worker", "callbacks", "webhooks", "api", "exporter")
-
 
 def main() -> None:
     """Run the command line; where its libraries are missing, end with one sentence and code 2."""
+    if sys.argv[1:2] == ["--version"]:
+        from threelane.runtime.version import version_line  # before all other imports: it needs none
+
+        print(version_line())
+        return
+    from threelane.interfaces.command.registry import BY_NAME, PROCESSES
+    from threelane.runtime import extras
+
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    extras.require_for(command)
-    if command in PROCESSES:
+    listed = BY_NAME.get(command)
+    extras.require(listed.extra if listed else "cli", f"threelane {command}".strip())
+    if listed and listed.panel == PROCESSES:
+        from threelane.runtime.ending import end_at_once
+
         end_at_once()
     from threelane.interfaces.command.line import main as run
 

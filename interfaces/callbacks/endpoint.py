@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from threelane.contract import gateways
 from threelane.interfaces.callbacks.batch import ReportBatcher
 from threelane.interfaces.callbacks.credentials import CallbackCredentials
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys

@@ -14,16 +14,8 @@ from rich.markup import escape
 
 from threelane.contract.fields import batch_name
 from threelane.contract.refusal import Refusal
-from threelane.interfaces.command.caller import (
-    Json,
-    give_up,
-    not_found,
-    open_producer,
-    out,
-    print_json,
-    print_line,
-    wrong_usage,
-)
+from threelane.interfaces.command.caller import give_up, open_producer
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import age, credits, shown_at

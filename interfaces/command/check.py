@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
 from rich.markup import escape
 
-from threelane.interfaces.command.caller import Json, err, out, print_json, print_line
+from threelane.interfaces.command.printing import Json, err, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.operations.finding import Finding, Grade
@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 Live = Annotated[bool, typer.Option("--live", help="Also query the gateway: credentials and balance.")]
 HIDDEN = "whether a worker runs cannot be seen: correct the run folder; a restart would not help"
 _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    panel = "Operator"
-    app.command(rich_help_panel=panel, epilog="Example: threelane health --ready")(health)
-    app.command(rich_help_panel=panel, epilog="Example: threelane check --live")(check)
-    app.command(rich_help_panel=panel, epilog="Example: threelane doctor --json")(doctor)
 
 
 def health(

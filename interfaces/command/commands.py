@@ -1,29 +1,56 @@
-"""Commands: error handling of all commands: no traceback, and an exit code for each kind of end."""
+"""Commands: imports a command when it runs; ends each without a traceback, with an exit code for its kind of end."""
 
 from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import typer
-from redis.exceptions import RedisError
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from threelane.contract.gateways import InvalidGateway
-from threelane.producer.outage import explain
+from threelane.interfaces.command.registry import COMMANDS, Listed
 from threelane.runtime import extras
 from threelane.runtime.exits import Exit
-from threelane.runtime.raised import place_of
-from threelane.runtime.visible import visible_lines
-from threelane.store.replies import reply_of
 
 UTC = "--utc"  # of every command
-NEGATIVE = "no number here may be negative: give 0 or more. Before a text that begins with - and a digit, write --."
+
+
+class OnDemand(TyperCommand):
+    """A command, or a group of commands, as the registry lists it; its code is imported when it is used."""
+
+    def __init__(self, listed: Listed) -> None:
+        """Take what the help of the command line shows."""
+        super().__init__(listed.name, help=listed.help, rich_help_panel=listed.panel or None)
+        self.listed = listed
+
+    @cached_property
+    def imported(self) -> Any:  # typer has a click of its own
+        """The command itself."""
+        module, _, name = self.listed.source.partition(":")
+        found = getattr(import_module(f"{__package__}.{module}"), name)
+        whole = typer.Typer()
+        if isinstance(found, typer.Typer):
+            whole.add_typer(found, name=self.name, rich_help_panel=self.rich_help_panel)
+        else:
+            example = f"Example: {self.listed.example}"
+            whole.command(self.name, epilog=example, rich_help_panel=self.rich_help_panel)(found)
+        return typer.main.get_group(whole).commands[self.listed.name]
+
+    def make_context(self, *given: Any, **more: Any) -> Any:
+        """Return the context of the command itself, which runs it, shows its help or completes its words."""
+        return self.imported.make_context(*given, **more)
 
 
 class Commands(TyperGroup):
-    """The outermost group: turns every unhandled exception into one sentence and an exit code."""
+    """The outermost group: imports commands on demand, and turns every exception into a sentence and an exit code."""
+
+    def __init__(self, **options: Any) -> None:
+        """Have the commands of the registry, without those whose code is not part of this installation."""
+        there = (one for one in COMMANDS if not one.part or extras.includes(one.part))
+        super().__init__(**options | {"commands": {one.name: OnDemand(one) for one in there}})
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options of the whole command line, which may also follow the command."""
@@ -44,28 +71,13 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             _discard_output()
             raise typer.Exit(Exit.CLOSED) from None
-        except InvalidGateway as wrong:
-            print(f"threelane: {wrong}", file=sys.stderr)
-            raise typer.Exit(Exit.USAGE) from None
-        except RedisError as failed:
-            print(visible_lines(explain(failed)), file=sys.stderr)
-            raise typer.Exit(Exit.UNAVAILABLE) from None
         except Exception as fault:
-            if type(fault).__name__ == "NoSuchOption" and fault.option_name[1:2].isdigit():  # type: ignore[attr-defined]
-                raise typer.BadParameter(NEGATIVE, ctx=fault.ctx) from None  # type: ignore[attr-defined]
-            if reply := reply_of(fault):  # too many open files
-                print(reply.sentence, file=sys.stderr)
-                raise typer.Exit(Exit.UNAVAILABLE) from None
-            if isinstance(fault, ModuleNotFoundError) and not (fault.name or "").startswith("threelane"):
-                print(extras.sentence("worker", f"threelane {ctx.invoked_subcommand}"), file=sys.stderr)
-                raise typer.Exit(Exit.USAGE) from None
-            if (
-                type(fault).__module__.startswith(("typer", "click"))
-                or os.environ.get("THREELANE_LOG_LEVEL") == "DEBUG"
-            ):
+            from threelane.interfaces.command.faults import ending  # imports redis, which help does without
+
+            ended = ending(fault, ctx)
+            if ended is fault:
                 raise
-            print(_fault(fault), file=sys.stderr)
-            raise typer.Exit(Exit.FAULT) from None
+            raise ended from None
 
 
 def _discard_output() -> None:
@@ -74,8 +86,3 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until Python ends
-
-
-def _fault(fault: Exception) -> str:
-    """Return where it happened, without the exception's text, which may contain secrets."""
-    return f"threelane: internal error, {place_of(fault)}; THREELANE_LOG_LEVEL=DEBUG shows more: please report it"

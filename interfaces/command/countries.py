@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from threelane.contract.countries import describe, parse_countries
-from threelane.interfaces.command.caller import Json, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.printing import Json, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import shown_at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threelane.interfaces.command.caller import out
+from threelane.interfaces.command.printing import out
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import credits
 from threelane.producer.files.countries import Countries

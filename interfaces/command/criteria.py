@@ -8,8 +8,8 @@ import msgspec
 import typer
 
 from threelane.contract.refusal import Owner
-from threelane.interfaces.command.caller import wrong_usage
 from threelane.interfaces.command.numbers import number
+from threelane.interfaces.command.printing import wrong_usage
 from threelane.store.find import CRITERIA, Filter, InvalidCriterion
 from threelane.store.states import Status
 

@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from threelane.interfaces.command.caller import Json, out, print_json, print_line
+from threelane.interfaces.command.printing import Json, out, print_json, print_line
 from threelane.interfaces.command.query import with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime.exits import Exit

@@ -12,10 +12,10 @@ from rich.progress import Progress
 
 from threelane.contract import schedule
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import Json, err, no_match, print_json, print_line, wrong_usage
 from threelane.interfaces.command.country_table import print_countries
 from threelane.interfaces.command.find import Most, print_found, print_story
 from threelane.interfaces.command.ids import whole_id, whole_ids
+from threelane.interfaces.command.printing import Json, err, no_match, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.values import credits
 from threelane.producer.files.countries import Countries

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from threelane.interfaces.command.caller import Json, err, out, print_json
 from threelane.interfaces.command.numbers import number as number_of
+from threelane.interfaces.command.printing import Json, err, out, print_json
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.values import masked
 from threelane.runtime.exits import Exit

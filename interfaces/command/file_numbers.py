@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 from rich.markup import escape
 
-from threelane.interfaces.command.caller import err, print_json, wrong_usage
+from threelane.interfaces.command.printing import err, print_json, wrong_usage
 from threelane.interfaces.command.terminal import Table
 from threelane.producer.files.numbers import BareNumbers, NumberRules, option
 from threelane.runtime.exits import Exit
@@ -47,24 +45,15 @@ def installation_country() -> str:
 
 
 @contextmanager
-def copied(file: Path, given: BufferedReader) -> Iterator[BufferedReader]:
-    """Return a copy of a file, which is read more than once: no row may be taken before the last one is read.
-
-    A program that saves the file meanwhile would put the rear of one row behind the front of another.
-    """
+def seekable(given: BufferedReader) -> Iterator[BufferedReader]:
+    """Return a file that can be read twice: a pipe is copied, since no row may be taken before the last one is read."""
+    if given.seekable():
+        yield given
+        return
     with tempfile.TemporaryFile() as copy:
-        before = _state(given)
         shutil.copyfileobj(given, copy)
-        if _state(given) != before:
-            wrong_usage(f"{file}: the file was written to while it was read. Nothing was sent: run the command again")
         copy.seek(0)
         yield cast("BufferedReader", copy)
-
-
-def _state(given: BufferedReader) -> tuple[int, int]:
-    """Return what changes when a program writes to a file; that of a pipe says nothing."""
-    found = os.fstat(given.fileno())
-    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else (0, 0)
 
 
 def refuse_bare_numbers(file: Path, bare: BareNumbers, *, as_json: bool) -> NoReturn:

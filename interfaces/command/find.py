@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Column
 
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.ids import LEAST, beginnings, shortened, whole_id
 from threelane.interfaces.command.numbers import reading
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import credits, masked, shown_at, shown_exactly
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
     from threelane.operations.explain import Story
 
 Most = Annotated[int, typer.Option(min=1, help="Maximum number of messages to show.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command("list", epilog="Example: threelane list --batch newsletter-7 --state undelivered --json")(show)
-    app.command(epilog="Example: threelane search 27831234567")(search)
-    app.command(epilog="Example: threelane explain 0f3c...")(explain)
 
 
 def show(

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column
 
 from threelane.contract.duration import MINUTE_SECONDS
-from threelane.interfaces.command.caller import Json, out, print_json, print_line
+from threelane.interfaces.command.printing import Json, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import duration_in, shown_at
@@ -29,18 +29,6 @@ Minutes = Annotated[
         help="How long, as in 30m or 2h; a number alone is in minutes; 0: until you resume it.",
     ),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    panel = "Operator"
-    app.command(rich_help_panel=panel, epilog="Example: threelane holds --json")(holds)
-    app.command("hold", rich_help_panel=panel, epilog="Example: threelane hold sender:ACME --cause 'wrong link'")(put)
-    app.command(rich_help_panel=panel, epilog="Example: threelane pause 3 --cause 'newsletter is wrong' --minutes 30")(
-        pause
-    )
-    app.command(rich_help_panel=panel, epilog="Example: threelane resume lane:3")(resume)
-    app.command(rich_help_panel=panel, epilog="Example: threelane prefix 2783123")(prefix)
 
 
 def holds(as_json: Json = False) -> None:

@@ -19,7 +19,7 @@ from threelane.contract.holidays import (
     parse_day,
     parse_name,
 )
-from threelane.interfaces.command.caller import Json, err, out, print_json, wrong_usage
+from threelane.interfaces.command.printing import Json, err, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime import extras

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 import redis
 from redis.exceptions import NoPermissionError
 
-from threelane.interfaces.command.caller import wrong_usage
+from threelane.interfaces.command.printing import wrong_usage
 from threelane.interfaces.command.query import with_redis
-from threelane.store import find
 
 LEAST = 8  # letters of a shortened id
 _SHORTENED = re.compile(r"([0-9a-f]{1,31})(?:…|\.\.\.)?")
@@ -36,6 +35,8 @@ def beginnings(starts: Sequence[str]) -> dict[str, set[str]]:
     """Return the ids that begin with each of these, two at most; ends the command if this user may not search."""
 
     def search(client: redis.Redis) -> dict[str, set[str]]:
+        from threelane.store import find  # a whole id needs no search
+
         try:
             return find.beginnings(client, starts)
         except NoPermissionError:

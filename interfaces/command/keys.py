@@ -16,9 +16,9 @@ from rich.markup import escape
 from threelane.contract.duration import DAY_SECONDS, HOUR_SECONDS
 from threelane.contract.schedule import DAY
 from threelane.interfaces.command import countries as cli_countries
-from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line
 from threelane.interfaces.command.ids import LEAST, only
 from threelane.interfaces.command.numbers import named_reading
+from threelane.interfaces.command.printing import Json, err, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS, SecretFile, secret_file
 from threelane.interfaces.command.terminal import Table

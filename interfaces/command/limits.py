@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 
 from threelane.contract import duration, prices
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.numbers import number as number_of
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import shown_at

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import values
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.operations import forecast

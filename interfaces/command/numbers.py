@@ -6,7 +6,7 @@ from threelane.contract import phone
 from threelane.contract.phone import Msisdn
 from threelane.contract.reading import Reading, parse_reading
 from threelane.contract.refusal import Refusal
-from threelane.interfaces.command.caller import wrong_usage
+from threelane.interfaces.command.printing import wrong_usage
 from threelane.runtime.settings import Settings, load_or_exit
 
 

@@ -12,8 +12,8 @@ from threelane.contract.countries import join
 from threelane.contract.duration import HOUR_SECONDS
 from threelane.interfaces.command import countries as cli_countries
 from threelane.interfaces.command import keys as cli_keys
-from threelane.interfaces.command.caller import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.numbers import named_reading
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.secret_output import HOUR, MOST_HOURS
 from threelane.interfaces.command.terminal import Table
@@ -30,13 +30,6 @@ producers = typer.Typer(
 )
 producers.add_typer(cli_keys.app, name="key")
 Name = Annotated[str, typer.Argument(help="The producer's name, as in its messages.")]
-
-
-def webhooks() -> None:
-    """Run the webhook dispatcher, which posts events to the producers' webhooks. You can run several."""
-    from threelane.worker.webhooks.dispatcher import serve
-
-    serve(load_or_exit(WebhookSettings))
 
 
 @producers.command("set", epilog="Example: threelane producers set shop --webhook https://shop.example/threelane")

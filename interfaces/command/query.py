@@ -9,8 +9,8 @@ import redis
 import typer
 from redis.exceptions import RedisError
 
-from threelane.interfaces.command.caller import err
-from threelane.producer.outage import explain
+from threelane.interfaces.command.printing import err
+from threelane.producer.explanation import explain
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
+from threelane.interfaces.command.printing import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.query import with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.runtime.exits import Exit

@@ -11,7 +11,7 @@ import redis
 import typer
 from rich.markup import escape
 
-from threelane.interfaces.command.caller import Json, err, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.printing import Json, err, not_found, out, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import masked, shown_at

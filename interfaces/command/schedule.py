@@ -11,19 +11,10 @@ from rich.table import Column
 
 from threelane.contract.errors import Refused
 from threelane.interfaces.command import criteria
-from threelane.interfaces.command.caller import (
-    Json,
-    answer_json,
-    err,
-    give_up,
-    no_match,
-    open_producer,
-    out,
-    print_json,
-    wrong_usage,
-)
+from threelane.interfaces.command.caller import answer_json, give_up, open_producer
 from threelane.interfaces.command.ids import whole_id, whole_ids
 from threelane.interfaces.command.numbers import number
+from threelane.interfaces.command.printing import Json, err, no_match, out, print_json, wrong_usage
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import masked, shown_at
 from threelane.producer.cancel import Cancelled, CancelResult
@@ -31,12 +22,6 @@ from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
 
 schedules = typer.Typer(name="schedule", help="List scheduled messages or reschedule one.", no_args_is_help=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command(epilog="Example: threelane cancel --batch newsletter-7")(cancel)
-    app.add_typer(schedules)
 
 
 def _recipient(to: str) -> str:

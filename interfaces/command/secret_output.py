@@ -11,7 +11,7 @@ from typing import Annotated, TextIO
 import typer
 
 from threelane.contract.schedule import DAY
-from threelane.interfaces.command.caller import wrong_usage
+from threelane.interfaces.command.printing import wrong_usage
 
 HOUR = DAY // 24  # ms
 MOST_HOURS = 24 * 90  # of an overlap

@@ -14,14 +14,14 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from threelane.interfaces.command.caller import Json, out, print_json
+from threelane.interfaces.command.printing import Json, out, print_json
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import duration_in, shown_at
 from threelane.operations.age import words
 from threelane.operations.health import SLOW_SECONDS
 from threelane.operations.screen import BAD, GOOD, WARN, Screen, credit_words, per_second, read
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store.connect import connect
 from threelane.worker.account.hold import evidence_of, way_back

@@ -14,8 +14,8 @@ from threelane.contract.holidays import Holidays
 from threelane.contract.refusal import Refusal
 from threelane.contract.window import LOOK_AHEAD_DAYS, Window, Windows, common_opening, parse_scope
 from threelane.interfaces.command import holidays as cli_holidays
-from threelane.interfaces.command.caller import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.numbers import number as number_of
+from threelane.interfaces.command.printing import Json, out, print_json, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import shown_at

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import typer
 
 from tests.integration.http_api import Api
 from tests.properties.system import System
 from tests.servers import typed
+from tests.whole_line import whole_line
 from threelane import Status
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.criteria import sentence
-from threelane.interfaces.command.line import app
 from threelane.store import find
 from threelane.store.find import CRITERIA, Filter, InvalidCriterion
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -44,7 +43,7 @@ ONE = {  # what the message has that is looked for; the other one has something 
 
 def options(command: str) -> dict[str, Any]:
     """Return a command's options by their criterion."""
-    found: Any = typer.main.get_command(app)
+    found = whole_line()
     for word in command.split():
         found = found.commands[word]
     return {"status" if one.name == "state" else str(one.name): one for one in found.params}

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import redis
-import typer
 from typer.testing import CliRunner
 
 import threelane as library
 from tests.documents import FILES, ROOT, SHELL, Block, Command, blocks, commands, spans
 from tests.servers import RedisServer
+from tests.whole_line import whole_line
 from threelane import Producer, ProducerSettings
-from threelane.interfaces.command.line import app, mount_sandbox
+from threelane.interfaces.command.line import app
 from threelane.runtime import number_files
 from threelane.sandbox.running import Running
 from threelane.store.events import EventReader
@@ -92,12 +92,6 @@ def reason(command: Command) -> str | None:
     """Return why a command is not run, or None."""
     typed = str(command)
     return next((why for name, why in NOT_RUN.items() if typed == name or typed.startswith(name + " ")), None)
-
-
-def threelane() -> Any:  # typer has a click of its own
-    """Return the whole command line."""
-    mount_sandbox()
-    return typer.main.get_command(app)
 
 
 ALL = [block for file in FILES for block in blocks(file)]
@@ -193,7 +187,7 @@ def test_the_commands_of_a_document_work(reader: Reader, file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: NAMES[file])
 def test_a_command_that_is_named_in_passing_is_there(file: Path) -> None:
     """With all the options that are named with it; it is not run."""
-    group = threelane()
+    group = whole_line()
     for span in spans(file):
         if not span.startswith("threelane ") or span in NO_SUCH:
             continue
@@ -214,7 +208,7 @@ def misnamed(group: Any, typed: list[str]) -> str:
 
 def test_a_command_that_is_not_there_would_be_found() -> None:
     """The rule itself."""
-    group = threelane()
+    group = whole_line()
     assert "" == misnamed(group, ["suppress", "why", "27831234567", "--json"])
     assert "forget" == misnamed(group, ["suppress", "forget", "27831234567"])
     assert "--jsonl" == misnamed(group, ["status", "0f3c", "--jsonl"])
@@ -248,5 +242,5 @@ def test_a_link_leads_somewhere(file: Path) -> None:
 def test_every_reason_is_needed_or_could_be() -> None:
     """No command that could be run has a reason not to: each names a process, a tool of others or a target."""
     ours = [name for name in NOT_RUN if name.startswith("threelane ")]
-    group = threelane()
+    group = whole_line()
     assert [] == [name for name in ours if misnamed(group, name.split()[1:])]

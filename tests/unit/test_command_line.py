@@ -15,10 +15,10 @@ from unittest import mock
 
 import pytest
 import redis
-import typer
 
 from tests.servers import RedisServer, typed, wait_until
-from threelane.interfaces.command import line as cli
+from tests.whole_line import whole_line
+from threelane.interfaces.command.registry import BY_NAME, COMMANDS
 from threelane.runtime.exits import Exit
 from threelane.store import keys
 
@@ -27,7 +27,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encodi
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield all commands, and the groups that are commands themselves, by their words."""
-    group = group or typer.main.get_command(cli.app)
+    group = group or whole_line()
     for name, command in group.commands.items():
         if not hasattr(command, "commands"):
             yield " ".join((*path, name)), command
@@ -35,13 +35,6 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[st
         if command.invoke_without_command:
             yield " ".join((*path, name)), command
         yield from commands(command, (*path, name))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _sandbox() -> None:
-    """As ``threelane`` does before it begins."""
-    if "sandbox" not in dict(commands()):
-        cli.mount_sandbox()
 
 
 def test_the_page_lists_the_commands_that_there_are() -> None:
@@ -69,6 +62,14 @@ def test_the_page_lists_each_exit_code() -> None:
     """Those of runtime/exits.py."""
     documented = {int(code) for code in re.findall(r"^\| (\d+) \| ", PAGE, re.MULTILINE)}
     assert {code.value for code in Exit} == documented
+
+
+def test_the_registry_repeats_the_help_of_each_command() -> None:
+    """The help of the whole command line is the first line of each command's own, without an import of it."""
+    assert {one.name: one.help for one in COMMANDS} == {
+        name: " ".join(command.help.split("\n")[0].split()) for name, command in whole_line().commands.items()
+    }
+    assert len(COMMANDS) == len(BY_NAME)
 
 
 def test_help_lists_the_commands() -> None:

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import threelane
 
 
+def imported_by(*words: str) -> set[str]:
+    """Return the modules that a new process has imported when ``threelane`` ends."""
+    lines = (
+        "import atexit, json, sys",
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))",
+        f"sys.argv = ['threelane', *{words!r}]",
+        "from threelane.__main__ import main",
+        "main()",
+    )
+    environment = os.environ | {"THREELANE_REDIS_URL": "redis://127.0.0.1:9/0"}  # nothing listens there
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=environment)
+    return set(json.loads(ended.stderr.splitlines()[-1]))
+
+
 def test_a_caller_imports_no_worker_and_no_heavy_library() -> None:
     """A web application that sends a login code should not load Celery until the first nudge."""
-    loaded = "import json, sys, threelane; print(json.dumps(sorted(sys.modules)))"
+    loaded = "import json, sys; from threelane import Producer; print(json.dumps(sorted(sys.modules)))"
     completed = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     packages = {name.split(".")[0] for name in json.loads(completed.stdout)}
 
@@ -22,12 +37,39 @@ def test_a_caller_imports_no_worker_and_no_heavy_library() -> None:
 
 
 def test_a_command_waits_for_no_library_that_only_a_process_needs() -> None:
-    """Each is loaded by the command that needs it: a command line that thinks for a second is one too slow."""
-    loaded = "import json, sys, threelane.interfaces.command.line; print(json.dumps(sorted(sys.modules)))"
-    completed = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
-    packages = {name.split(".")[0] for name in json.loads(completed.stdout)}
+    """Commands and libraries are imported by the command that needs them: each import is CPU of every command."""
+    modules = imported_by("status", "0" * 32)
 
-    assert set() == packages & {"celery", "kombu", "aiohttp", "prometheus_client", "sandbox"}
+    assert {"redis", "rich.table", "threelane.interfaces.command.status"} <= modules
+    assert set() == {name.split(".")[0] for name in modules} & {
+        "aiohttp", "celery", "fastapi", "icalendar", "jinja2", "kombu", "openpyxl", "prometheus_client",
+        "starlette", "tenacity", "uvicorn", "yarl",
+    }  # fmt: skip
+    assert set() == {name for name in modules if name.startswith("phonenumbers.data.region_")}
+    assert set() == modules & {"rich.live", "rich.markdown", "rich.progress", "rich.traceback", "typer.rich_utils"}
+    assert set() == {name for name in modules if name.startswith(("threelane.worker", "threelane.operations"))}
+    assert set() == modules & {
+        "threelane.library", "threelane.producer.client", "threelane.producer.accept", "threelane.store.scripts",
+        "threelane.interfaces.command.bulk", "threelane.interfaces.command.check", "threelane.interfaces.command.send",
+    }  # fmt: skip
+
+
+def test_the_help_imports_no_command() -> None:
+    """It lists the registry: neither Redis nor settings are needed to read it or to complete a word."""
+    modules = imported_by("--help")
+
+    assert "typer.rich_utils" in modules
+    assert set() == {name.split(".")[0] for name in modules} & {"phonenumbers", "pydantic_settings", "redis"}
+
+
+def test_the_version_imports_nothing_of_the_command_line() -> None:
+    """It is printed before a library is imported, whatever is installed."""
+    modules = imported_by("--version")
+
+    assert {"threelane", "threelane.__main__", "threelane.runtime", "threelane.runtime.version"} == {
+        name for name in modules if name.startswith("threelane")
+    }
+    assert set() == {name.split(".")[0] for name in modules} & {"msgspec", "pydantic", "redis", "rich", "typer"}
 
 
 def test_a_client_of_the_http_api_loads_no_server() -> None:

@@ -12,7 +12,8 @@ from redis._parsers.base import BaseParser
 
 from threelane.contract.refusal import Owner
 from threelane.operations import redis_errors
-from threelane.producer.outage import explain, unavailable
+from threelane.producer.explanation import explain
+from threelane.producer.outage import unavailable
 from threelane.store.replies import TABLE, did_not_run, reply_of
 
 ON_THE_WIRE = {

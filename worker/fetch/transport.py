@@ -25,7 +25,7 @@ from kombu.utils.json import dumps, loads
 from redis.exceptions import RedisError, ResponseError
 
 from threelane.contract.refusal import Owner
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings

@@ -18,7 +18,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from redis.exceptions import RedisError
 
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime import logs, tls
 from threelane.runtime.broker_replies import refusal_of
 from threelane.runtime.ending import on_stop

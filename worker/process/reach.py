@@ -9,7 +9,7 @@ from collections.abc import Callable
 import redis
 from redis.exceptions import RedisError
 
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime import logs, tls
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from threelane.contract.refusal import Owner
-from threelane.producer.outage import explain
+from threelane.producer.explanation import explain
 from threelane.runtime import logs
 from threelane.store.replies import ErrorReply, did_not_run, reply_of
 from threelane.worker.process import metrics, readiness

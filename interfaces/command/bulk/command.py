@@ -18,17 +18,7 @@ from threelane.interfaces.command.bulk.refused_file import RefusedFile, RefusedR
 from threelane.interfaces.command.bulk.rehearsal import rehearse
 from threelane.interfaces.command.bulk.report import count, finished, forgotten, print_refused, summary
 from threelane.interfaces.command.bulk.sending import Sending
-from threelane.interfaces.command.caller import (
-    Json,
-    Lane,
-    err,
-    give_up,
-    named_values,
-    open_producer,
-    print_json,
-    print_line,
-)
-from threelane.interfaces.command.caller import wrong_usage as wrong
+from threelane.interfaces.command.caller import Lane, give_up, named_values, open_producer
 from threelane.interfaces.command.country_table import print_countries
 from threelane.interfaces.command.file_numbers import (
     Country,
@@ -36,6 +26,8 @@ from threelane.interfaces.command.file_numbers import (
     number_rules,
     refuse_bare_numbers,
 )
+from threelane.interfaces.command.printing import Json, err, print_json, print_line
+from threelane.interfaces.command.printing import wrong_usage as wrong
 from threelane.interfaces.command.template import stored_text
 from threelane.interfaces.command.values import duration_in
 from threelane.producer.files import bulk as bulk_file
@@ -47,11 +39,6 @@ from threelane.producer.files.numbers import BareNumbers
 from threelane.producer.files.plan import Forgotten
 from threelane.producer.outage import Unavailable
 from threelane.runtime.exits import Exit
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command(epilog="Example: threelane bulk people.csv --text 'Dear {name}, ...' --country ZA --dry-run")(bulk)
 
 
 def bulk(

@@ -16,11 +16,11 @@ import msgspec
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.bulk.reading import columns_of, confirmed
-from threelane.interfaces.command.caller import wrong_usage as wrong
 from threelane.interfaces.command.file_numbers import (
-    copied,
     installation_country,
+    seekable,
 )
+from threelane.interfaces.command.printing import wrong_usage as wrong
 from threelane.producer.client import Producer
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import job as jobs
@@ -108,7 +108,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 @contextmanager
 def examined(given: BufferedReader, job: Job) -> Iterator[tuple[Job, BufferedReader]]:
     """Return the job and its file, which can be read twice, after a check of how it is read; raises InvalidFile."""
-    with copied(job.file, given) as opened:
+    with seekable(given) as opened:
         job = msgspec.structs.replace(job, how=confirmed(job.file, opened, job.how))
         if job.rules.option is None:
             require_reading(job.read(opened), job.rules, installation_country())

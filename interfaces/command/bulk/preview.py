@@ -7,7 +7,7 @@ from io import BufferedReader
 import msgspec
 
 from threelane.interfaces.command.bulk.job import Job
-from threelane.interfaces.command.caller import err, print_json
+from threelane.interfaces.command.printing import err, print_json
 from threelane.interfaces.command.values import masked
 from threelane.producer.client import Producer
 from threelane.producer.files.headers import listed

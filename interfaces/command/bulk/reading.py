@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from threelane.contract.fields import BY_SPELLING
-from threelane.interfaces.command.caller import err, print_json, wrong_usage
+from threelane.interfaces.command.printing import err, print_json, wrong_usage
 from threelane.interfaces.command.terminal import Table
 from threelane.producer.files import encoding as encodings
 from threelane.producer.files import kinds

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from threelane.contract.errors import Refused
-from threelane.interfaces.command.caller import err, wrong_usage
+from threelane.interfaces.command.printing import err, wrong_usage
 from threelane.producer.files import refused as refused_rows
 from threelane.producer.files.row import FileRow
 

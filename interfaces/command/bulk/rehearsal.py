@@ -9,12 +9,8 @@ from threelane.contract.errors import Refused
 from threelane.interfaces.command.bulk.extra_parts import ExtraParts
 from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.report import count
-from threelane.interfaces.command.caller import (
-    answer_json,
-    err,
-    print_json,
-    print_line,
-)
+from threelane.interfaces.command.caller import answer_json
+from threelane.interfaces.command.printing import err, print_json, print_line
 from threelane.interfaces.command.values import credits
 from threelane.producer.client import Producer
 from threelane.producer.files import intake

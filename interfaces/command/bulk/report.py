@@ -8,11 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from threelane.contract.errors import Refused
-from threelane.interfaces.command.caller import (
-    err,
-    out,
-    print_line,
-)
+from threelane.interfaces.command.printing import err, out, print_line
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import credits, shown_at
 from threelane.producer.accept import Accepted

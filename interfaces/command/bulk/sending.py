@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from io import BufferedReader
@@ -16,12 +15,8 @@ from threelane.contract.prices import country as country_of
 from threelane.contract.refusal import Code, Refusal
 from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.report import count, progress_bar
-from threelane.interfaces.command.caller import (
-    answer_json,
-    err,
-    print_json,
-    print_line,
-)
+from threelane.interfaces.command.caller import answer_json
+from threelane.interfaces.command.printing import err, print_json, print_line
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.files import canary as canaries
@@ -44,7 +39,6 @@ class Sending:
         self, producer: Producer, run: Run, opened: BufferedReader, counts: Counter[str], *, as_json: bool
     ) -> None:
         self._producer, self._run, self._opened, self._counts, self._as_json = producer, run, opened, counts, as_json
-        run.enter_earlier(producer)
         self._rows = run.rows(producer, opened)
         self._refused: list[tuple[FileRow, Refused]] = []
         self._last = 0
@@ -84,12 +78,13 @@ class Sending:
     def rest(self) -> list[tuple[FileRow, Refused]]:
         """Send the remaining rows; returns the refused ones."""
         file = self._run.job.file
-        size = os.fstat(self._opened.fileno()).st_size
+        size = file.stat().st_size
         with progress_bar(self._as_json) as progress:
             bar = progress.add_task(file.name, total=size, rows=0)
             for row, _ in self._send(self._rows):
                 if row.number % 100 == 0:
-                    progress.update(bar, completed=self._opened.tell(), rows=row.number)
+                    read = self._opened.tell() if self._opened.seekable() else None  # a pipe has no position
+                    progress.update(bar, completed=read, rows=row.number)
             progress.update(bar, completed=size, rows=self._last)
         if self._run.job.former_name:
             delete_progress(file)

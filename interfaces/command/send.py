@@ -1,0 +1,91 @@
+"""Command send: enqueues one message."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from threelane.contract.duration import MINUTE_SECONDS
+from threelane.interfaces.command.caller import Lane, answer_json, give_up, named_values, open_producer
+from threelane.interfaces.command.printing import Json, err, out, print_json, print_line
+from threelane.interfaces.command.values import duration_in
+from threelane.producer.accept import Accepted
+from threelane.producer.outage import Unavailable
+from threelane.runtime.exits import Exit
+
+
+def send(
+    to: Annotated[str, typer.Argument(help="The recipient; without + or 00 read as THREELANE_NUMBERS says.")],
+    text: Annotated[str | None, typer.Argument(help="The message text.")] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME[@VERSION]", help="A stored template instead of a text.")
+    ] = None,
+    value: Annotated[
+        list[str] | None, typer.Option(help="A value of the template's placeholder, as name=value; repeatable.")
+    ] = None,
+    lane: Lane = None,
+    country: Annotated[
+        str | None, typer.Option(help="Read the number, without + or 00, as a national one of this country, as in ZA.")
+    ] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Sender ID.")] = None,
+    client_message_id: Annotated[
+        str | None, typer.Option(help="Your own id; repeating the call with it does not send twice.")
+    ] = None,
+    deliver_at: Annotated[str | None, typer.Option(help="Delivery time, such as 2031-06-30T14:00:00Z.")] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option(metavar="DURATION", parser=duration_in(1), help="Delay instead of a time, as in 90s or 1h30m."),
+    ] = None,
+    validity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DURATION",
+            parser=duration_in(MINUTE_SECONDS),
+            help="It is not sent later than this, as in 10m or 2h; a number alone is in minutes.",
+        ),
+    ] = None,
+    field: Annotated[list[str] | None, typer.Option(help="Any other field, as name=value; repeatable.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Enqueue one message."""
+    fields: dict[str, Any] = {
+        "to": to,
+        "text": text,
+        "template": template,
+        "values": named_values(value) if value else None,
+        "lane": lane,
+        "country": country,
+        "from": sender,
+        "clientMessageId": client_message_id,
+        "scheduledDeliveryTime": deliver_at,
+        "delay": delay,
+        "validityPeriod": validity if validity is None or validity % 1 else int(validity),
+    }
+    fields |= named_values(field)
+    with open_producer() as producer:
+        try:
+            (answer,) = producer.send_rows([{name: value for name, value in fields.items() if value is not None}])
+        except Unavailable as away:
+            give_up(away, as_json)
+    if as_json:
+        print_json(answer_json(answer))
+    elif isinstance(answer, Accepted):
+        line = f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}"
+        out.print(line, soft_wrap=True)
+        if answer.characters_cut:
+            print_line(f"cut: {answer.characters_cut} characters, {answer.text_cut!r}")
+        if answer.why_parts:
+            print_line(f"{answer.parts} parts: {answer.why_parts}")
+        if answer.template or answer.opt_out:
+            print_line(_wording(answer))
+    else:
+        err.print(f"refused {answer}", markup=False)
+    raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)
+
+
+def _wording(answer: Accepted) -> str:
+    """Return the template that the text is from, and the opt-out line that was added."""
+    template = f"template {answer.template}" if answer.template else ""
+    line = f"with the opt-out line of {answer.opt_out}" if answer.opt_out else ""
+    return ", ".join(filter(None, (template, line)))
