@@ -181,9 +181,9 @@ class _Comparison:
 
 
 def _find(client: redis.Redis, producer: str, job: str) -> Batch | None:
-    """Return a batch; raises Forgotten if its rows are."""
+    """Return a batch; raises Forgotten if some of its rows are: one of them could be a row of the file."""
     found = batches.find(client, producer, job) if job else None
-    if found and not client.hlen(keys.batch_rows(found.digest)):
+    if found and client.hlen(keys.batch_rows(found.digest)) < found.accepted:
         raise Forgotten(found)
     return found
 

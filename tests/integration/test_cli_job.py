@@ -320,18 +320,23 @@ def test_two_rows_alike_are_two_messages_and_stay_two(
     assert 4 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("how_many", ["all", "the oldest"])
 def test_rows_that_are_forgotten_are_not_sent_again(
-    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path, how_many: str
 ) -> None:
-    """The batch is known longer than its rows: without them a run cannot tell what was sent."""
+    """The batch is known longer than its rows: without one of them a run cannot tell what was sent."""
     file = tmp_path / "old.csv"
-    run(environment, file, A)
-    assert 1 == client.delete(*client.keys("tl:batch-rows:*"))  # type: ignore[misc]
+    run(environment, file, A, B)
+    (rows,) = client.keys("tl:batch-rows:*")  # type: ignore[misc]
+    if how_many == "all":
+        client.delete(rows)
+    else:
+        client.hdel(rows, client.hkeys(rows)[0])  # type: ignore[index]
     completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
     assert (2, "") == (completed.returncode, completed.stdout)
     assert "the job old.csv was sent between" in completed.stderr
     assert "use --run $(date +%F), or another --batch" in completed.stderr
-    assert 1 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+    assert 2 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
 
 
 def former_rows(client: redis.Redis, job: str, *rows: str) -> None:

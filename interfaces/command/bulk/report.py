@@ -71,8 +71,8 @@ def forgotten(batch: Batch) -> str:
     """Return the sentence for a job whose rows are forgotten."""
     when = f"between {shown_at(batch.started)} and {shown_at(batch.last_accepted)}"
     return (
-        f"the job {batch.name} was sent {when}, and its rows are forgotten since (THREELANE_BATCH_DAYS): a further run "
-        "could send them twice. For a new sending use --run $(date +%F), or another --batch"
+        f"the job {batch.name} was sent {when}, and its rows, or its oldest, are forgotten (THREELANE_BATCH_DAYS): a "
+        "further run could send them twice. For a new sending use --run $(date +%F), or another --batch"
     )
 
 
