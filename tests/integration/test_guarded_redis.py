@@ -32,6 +32,7 @@ from threelane.interfaces.command.line import app as commands
 from threelane.producer.nudge import Nudger
 from threelane.runtime.settings import Settings, load
 from threelane.sandbox.running import Running
+from threelane.store.batches import digest
 from threelane.store.states import Status
 from threelane.worker.fetch.lanes import LaneOrder
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -190,7 +191,8 @@ def _every_page(api: Api, key: str, message: str) -> Iterator[Response]:
     yield visitor.log_in("wrong")
     yield visitor.log_in(key)
     for method, path in addresses():  # GET first
-        place = path.replace("{message_id:message}", message) + ("?owner=producer" if path.endswith("pile") else "")
+        place = path.replace("{message_id:message}", message).replace("{digest:digest}", digest("shop", "b"))
+        place += "?owner=producer" if path.endswith("pile") else ""
         if path != "/console/logout":
             yield visitor.get(place) if method == "GET" else visitor.post(place, follow=False, **fields)
     yield visitor.post("/console/logout")
