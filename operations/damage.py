@@ -102,7 +102,7 @@ TABLES = (
     Checked(
         keys.RIGHTS,
         _json(registry.read_row),
-        "the producer has no right, and if it has a list of countries, nothing is accepted",
+        "nothing of this producer is accepted, and it has no right",
     ),
     Checked(keys.API_KEYS, _json(api_key.decode), "the key is refused"),
     Checked(keys.SUSPECTS, _json(msgspec.json.decode), "it counts as no evidence"),
@@ -144,21 +144,35 @@ def remove(client: redis.Redis, key: str, row: str) -> bytes | None:
     Raises ValueError for a row that can be read, or for another key.
     """
     if not row and key in wrong_type.find(client):
-        client.delete(key)
+        _delete(client, key)
         return b"a key of another type"
     table = next((one for one in (*TABLES, *_deliveries(client)) if one.key == key), None)
     if table is None:
         raise ValueError(f"{key} is not a table with rows: threelane damaged lists what is damaged")
     if not _is_hash(client, key):
-        client.delete(key)
+        _delete(client, key)
         return b"a key of another type"
     for name, value in client.hscan_iter(key, count=BATCH):
         if rows.text(name) == row:
             if _is_readable(table, name, value):
                 raise ValueError(f"the row {row!r} of {key} can be read: change it with its own command")
-            client.hdel(key, name)
+            _delete(client, key, name)
             return bytes(value[:MOST_KEPT])
     return None
+
+
+def _delete(client: redis.Redis, key: str, row: bytes | None = None) -> None:
+    """Delete a row, or for None a key; rights are restored, since accept takes their absence for no list."""
+    if key == keys.RIGHTS:
+        if not _is_hash(client, keys.PRODUCERS):
+            raise ValueError(
+                f"{key} is restored from {keys.PRODUCERS}, which is damaged, too: restore or remove that first"
+            )
+        registry.restore_rights(client, row)
+    elif row is None:
+        client.delete(key)
+    else:
+        client.hdel(key, row)
 
 
 def _deliveries(client: redis.Redis) -> Iterator[Checked]:

@@ -34,13 +34,24 @@ end
 
 local allowed_by_producer = {}
 
--- -> the countries that a producer may send to, {} if its list is unreadable; false for any.
+-- -> the countries in a row of rights, {} for all; or nil if the row is unreadable.
+local function countries_of(rights)
+  local row = row_of(rights, {}, {countries = 'table', bypass = 'boolean', numbers = 'string'})
+  if not row or string.find(rights, '"countries"%s*:%s*{') then return nil end  -- cjson reads {} as []
+  for _, one in ipairs(row.countries or {}) do
+    if type(one) ~= 'string' then return nil end
+  end
+  return row.countries or {}
+end
+
+-- -> the countries that a producer may send to, {} if its list or the key is damaged; false for any.
 local function allowed(producer)
   local listed = allowed_by_producer[producer]
   if listed == nil then
-    local rights = rights_of(producer)
-    local row = rights and row_of(rights, {}, {countries = 'table'})
-    listed = rights and not row and {} or row and row.countries and row.countries[1] and row.countries or false
+    local rights, is_damaged = rights_of(producer)
+    listed = rights and countries_of(rights)
+    if rights and not listed or is_damaged then listed = {}
+    elseif not listed or not listed[1] then listed = false end
     allowed_by_producer[producer] = listed
   end
   return listed

@@ -450,7 +450,7 @@ def abroad(sms: Message, allowed: Sequence[str]) -> Refusal:
         code=Code.DESTINATION,
         field="to",
         problem=f"the list of countries of the producer {sms.producer!r} is damaged, so nothing is sent for it",
-        remedy="ask an operator to set it again: threelane producers set NAME --countries",
+        remedy="ask an operator to restore it: threelane doctor has the command",
         owner=Owner.OPERATOR,
     )
 

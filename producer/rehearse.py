@@ -93,7 +93,7 @@ def _answer(
     record: Mapping[str, str],
     now: int,
     prices: Prices,
-    rights: Mapping[str, Registration],
+    rights: Mapping[str, Registration | None],
 ) -> Rehearsed | Refusal:
     sms, known, erased = draft.message, record.get(Field.PRINT), record.get(Field.ERASED)
     where = country(sms.to)
@@ -101,11 +101,8 @@ def _answer(
         return acceptance.damaged(draft)
     if erased or (known is not None and known not in (draft.fingerprint, *draft.former_fingerprints)):
         return acceptance.conflict(draft, erased=bool(erased))
-    if known is None and sms.bypasses and not (sms.producer in rights and rights[sms.producer].bypass):
-        return acceptance.no_right(sms)
-    allowed = rights[sms.producer].countries if sms.producer else ()
-    if known is None and allowed and where not in allowed:
-        return acceptance.abroad(sms, allowed)
+    if known is None and (refused := _without_right(sms, where, rights.get(sms.producer, Registration()))):
+        return refused
     if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
         return acceptance.suppressed(entry)
     return Rehearsed(
@@ -127,6 +124,15 @@ def _answer(
         opt_out=draft.opt_out,
         opt_out_parts=draft.opt_out_parts,
     )
+
+
+def _without_right(sms: Message, where: str, rights: Registration | None) -> Refusal | None:
+    """Return the refusal of a message that its producer has no right to; ``rights`` are None if they are damaged."""
+    if rights is None:
+        return acceptance.abroad(sms, [])
+    if rights.countries and where not in rights.countries:
+        return acceptance.abroad(sms, rights.countries)
+    return acceptance.no_right(sms) if sms.bypasses and not rights.bypass else None
 
 
 def _forbidding(entries: Sequence[Entry], sms: Message, now: int) -> Entry | None:

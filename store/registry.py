@@ -114,14 +114,34 @@ def remove(client: redis.Redis, name: str) -> bool:
     return bool(removed)
 
 
-def rights(client: redis.Redis, name: str) -> Registration:
-    """Return a producer's rights, without its webhook.
+def restore_rights(client: redis.Redis, name: bytes | None = None) -> None:
+    """Replace a damaged row of rights, or for None the whole key, by what the registrations say.
+
+    No message is accepted meanwhile that a list of countries refuses.
+    """
+
+    def change(pipe: Any) -> None:
+        entries = {one: row for one, row in pipe.hgetall(keys.PRODUCERS).items() if name in (None, one)}
+        restored = {one: _encode_rights(registration) for one, registration in decode(entries).items()}
+        pipe.multi()
+        if name is None:
+            pipe.delete(keys.RIGHTS)
+        else:
+            pipe.hdel(keys.RIGHTS, name)
+        if restored:
+            pipe.hset(keys.RIGHTS, mapping=restored)
+
+    client.transaction(change, keys.PRODUCERS)
+
+
+def rights(client: redis.Redis, name: str) -> Registration | None:
+    """Return a producer's rights, without its webhook; None if they are unreadable: nothing is accepted.
 
     An earlier version stored them with the secret of the webhook alone, which this Redis user may not be able to read.
     """
     found = rows.unless_damaged(keys.RIGHTS, lambda: client.hget(keys.RIGHTS, name), b"")
     if found is not None:
-        return _decode(name, found, keys.RIGHTS) or Registration()
+        return _decode(name, found, keys.RIGHTS)
     try:
         former = read(client, name) or Registration()
     except NoPermissionError:

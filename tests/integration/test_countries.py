@@ -46,6 +46,12 @@ def outcomes(producer: Producer, *numbers: str) -> list[str]:
     return shown[: len(numbers)]
 
 
+def rehearsed(producer: Producer, *rows: dict[str, object]) -> list[str]:
+    """Return for each row how a dry run answers it."""
+    found = producer.rehearse([{"text": "Hello"} | row for row in rows])
+    return [_refusal(one) if isinstance(one, Refused) else "accepted" for one in found]
+
+
 def _refusal(answer: object) -> str:
     assert isinstance(answer, Refused), answer
     return f"{answer.code} {answer.field} {answer.owner}"
@@ -94,11 +100,57 @@ def test_a_repeated_message_is_answered_as_the_first_time(shop: Producer, client
 
 def test_an_unreadable_list_refuses(shop: Producer, client: redis.Redis) -> None:
     """It is there to stop messages, and nobody knows what an unreadable row allowed."""
-    for row in (b'{"countries":["ZA"],"rate":1e999}', b'{"countries":"ZA"}', b"garbage", b'"ZA"', b""):
+    unreadable = (b'{"countries":["ZA"],"rate":1e999}', b'{"countries":"ZA"}', b"garbage", b'"ZA"', b"",
+                  b'{"countries":{"ZA":1}}', b'{"countries":{}}', b'{"countries":[1]}', b'{"countries":[null]}',
+                  b'{"bypass":1}')  # fmt: skip
+    for row in unreadable:
         client.hset(keys.RIGHTS, "shop", row)
         assert ["105 to operator"] == outcomes(shop, f"+{ZA}"), row
+        assert ["105 to operator"] == rehearsed(shop, {"to": f"+{ZA}"}), row
     client.hset(keys.RIGHTS, "shop", b'{"bypass":false}')
-    assert ["accepted"] == outcomes(shop, f"+{ZA}")
+    assert ["accepted"] == outcomes(shop, f"+{ZA}") == rehearsed(shop, {"to": f"+{ZA}"})
+
+
+def test_rights_of_another_type_refuse_until_they_are_restored(
+    shop: Producer, client: redis.Redis, redis_server: RedisServer
+) -> None:
+    """A list that is gone must not become leave to send anywhere, not even by the command that removes the damage."""
+    registry.put(client, "shop", countries=parse_countries("ZA"))
+    client.set(keys.RIGHTS, "x")
+    assert (
+        ["105 to operator"] * 2
+        == outcomes(shop, f"+{ZA}", f"+{ZW}")
+        == rehearsed(shop, {"to": f"+{ZA}"}, {"to": f"+{ZW}"})
+    )
+    with Producer(ProducerSettings(redis_url=redis_server.url)) as unnamed:
+        assert ["accepted"] == outcomes(unnamed, f"+{ZW}")
+    (found,) = damage.find(client)
+    assert ("threelane damaged remove tl:rights", True) == (found.command, "damaged" in found.effect)
+
+    client.rename(keys.PRODUCERS, "tl:kept")
+    client.set(keys.PRODUCERS, "x")
+    with pytest.raises(ValueError, match="restored from tl:producers"):
+        damage.remove(client, keys.RIGHTS, "")
+    client.rename("tl:kept", keys.PRODUCERS)
+    assert damage.remove(client, keys.RIGHTS, "")
+    assert (
+        ["accepted", "105 to operator"]
+        == outcomes(shop, f"+{ZA}", f"+{ZW}")
+        == rehearsed(shop, {"to": f"+{ZA}"}, {"to": f"+{ZW}"})
+    )
+    client.hset(keys.RIGHTS, "shop", b"garbage")
+    assert b"garbage" == damage.remove(client, keys.RIGHTS, "shop")
+    assert ["accepted", "105 to operator"] == outcomes(shop, f"+{ZA}", f"+{ZW}")
+
+
+def test_a_dry_run_refuses_the_country_before_the_missing_right_as_accept_does(
+    shop: Producer, client: redis.Redis
+) -> None:
+    registry.put(client, "shop", countries=parse_countries("ZA"))
+    notices = [{"to": to, "text": "Hello", "legalNotice": True} for to in (ZA, ZW)]
+    accepted = [_refusal(one) for one in shop.send_rows(notices)]
+    assert accepted == rehearsed(shop, *notices)
+    assert "105 to operator" == accepted[1]
 
 
 def test_an_installation_sends_only_to_its_countries(redis_server: RedisServer, client: redis.Redis) -> None:
