@@ -12,11 +12,14 @@ from typing import Any
 
 import msgspec
 import redis
+from redis.exceptions import ResponseError
 
+from threelane.runtime import logs
 from threelane.store import keys, rows
 
 MOST = 10_000
 MOST_LETTERS = 500
+NOT_SET = "not set"
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -35,6 +38,19 @@ def add(client: Any, what: str, detail: str, who: str = "") -> None:
     """
     fields = {"who": who or user(), "what": what, "detail": detail[:MOST_LETTERS]}
     client.xadd(keys.AUDIT, fields, maxlen=MOST, approximate=True)
+
+
+def record(client: redis.Redis, what: str, detail: str, who: str = "") -> None:
+    """Record a change that is made already: an entry that Redis refuses is an error in the log only."""
+    try:
+        add(client, what, detail, who)
+    except ResponseError as failed:  # the key has another type, or the Redis user has no right to it yet
+        logs.event("audit_failed", level=40, what=what, detail=detail, error=str(failed)[:200])
+
+
+def record_change(client: redis.Redis, what: str, name: str, after: str, before: str, who: str = "") -> None:
+    """Record the same of a value that was set or removed; "" stands for none."""
+    record(client, what, f"{name}: {after or NOT_SET} (before: {before or NOT_SET})", who)
 
 
 def read(client: redis.Redis, most: int) -> Sequence[AuditEntry]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import redis
-from redis.exceptions import ResponseError
 
 from threelane.contract import phone
 from threelane.contract.schedule import DAY
-from threelane.runtime import logs
 from threelane.store import audit, suppression
 from threelane.store.suppression import Entry
 
@@ -18,7 +16,7 @@ KIND = "suppression"
 def suppress(client: redis.Redis, number: str, entry: Entry, who: str = "") -> None:
     """Add an entry; ``who`` defaults to the user of this process."""
     suppression.add(client, [(number, entry)])
-    _record(client, f"{phone.mask(number)} is suppressed ({entry.scope}){_until(entry)}", who)
+    audit.record(client, KIND, f"{phone.mask(number)} is suppressed ({entry.scope}){_until(entry)}", who)
 
 
 def lift(client: redis.Redis, number: str, source: str = "", scope: str = "", who: str = "") -> int:
@@ -26,17 +24,9 @@ def lift(client: redis.Redis, number: str, source: str = "", scope: str = "", wh
     lifted = suppression.lift(client, number, source, scope)
     if lifted:
         kinds = ", ".join(filter(None, (source, scope))) or "of any source"
-        _record(client, f"{phone.mask(number)}: {lifted} entries removed ({kinds})", who)
+        audit.record(client, KIND, f"{phone.mask(number)}: {lifted} entries removed ({kinds})", who)
     return lifted
 
 
 def _until(entry: Entry) -> str:
     return f" for {(entry.expires - entry.last) / DAY:g} days" if entry.expires else ""
-
-
-def _record(client: redis.Redis, detail: str, who: str) -> None:
-    """Write the audit entry; the change is made already, so one that Redis refuses is an error in the log only."""
-    try:
-        audit.add(client, KIND, detail, who)
-    except ResponseError as failed:  # the key has another type, or the Redis user has no right to it yet
-        logs.event("audit_failed", level=40, what=KIND, detail=detail, error=str(failed)[:200])

@@ -16,8 +16,10 @@ import msgspec
 import redis
 
 from threelane.contract.schedule import DAY
-from threelane.store import keys, rows
+from threelane.store import audit, keys, rows
 
+KIND = "countries"
+"""What the audit log calls these changes."""
 LEARNING = "*"
 SEEN_MS = 60_000
 NEW_MS = DAY
@@ -98,6 +100,7 @@ def learning_until(client: redis.Redis) -> int:
 def stop_learning(client: redis.Redis, now: int) -> None:
     """Raise the alarm for each new country from now on."""
     client.hset(keys.COUNTRIES, LEARNING, now)
+    audit.record(client, KIND, "learning ends: each new country raises the alarm")
 
 
 def allow(client: redis.Redis, countries: Collection[str]) -> None:
@@ -110,3 +113,4 @@ def allow(client: redis.Redis, countries: Collection[str]) -> None:
         pipe.hset(keys.COUNTRIES, mapping=dict(zip(countries, map(msgspec.json.encode, allowed), strict=True)))
 
     client.transaction(change, keys.COUNTRIES)
+    audit.record(client, KIND, f"{', '.join(countries)}: expected, without an alarm")

@@ -256,8 +256,8 @@ class EventReader:
                 case Outcome(status="delivered"): ...
             reader.ack(event)
 
-    The iteration ends after ``block_seconds`` without an event (None: never), and can be started again.  An event that
-    is not acknowledged within ``idle_seconds`` is delivered again, to any consumer of the group, so process one batch
+    The iteration ends after ``block_seconds`` without one of the producer's events (None: never), and can be started
+    again.  While it skips events of others, of which there may be many, it does not end.  An event that is not acknowledged within ``idle_seconds`` is delivered again, to any consumer of the group, so process one batch
     within that time.  Raises RedisError when Redis is unavailable; iterate again when it is back.
     """
 

@@ -21,8 +21,10 @@ import redis
 from threelane.contract import zones
 from threelane.contract.fields import LABEL
 from threelane.contract.subscriber import subscriber
-from threelane.store import keys, rows
+from threelane.store import audit, keys, rows
 
+KIND = "limit"
+"""What the audit log calls these changes."""
 PERSON, TEXT, NEIGHBOURS = "recipient", "same-text", "neighbours"
 SHARED = ("prefix", "country", "producer")
 """The kinds of limits that many recipients share."""
@@ -182,13 +184,36 @@ def put(client: redis.Redis, name: Name, limit: Limit) -> None:
     check(name, limit)
     if not client.hexists(keys.LIMITS, str(name)) and client.hlen(keys.LIMITS) >= MOST:
         raise InvalidLimit(f"there are {MOST} limits already: remove one first, threelane limits list")
-    client.hset(keys.LIMITS, str(name), msgspec.json.encode(limit))
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.LIMITS, str(name))
+        pipe.hset(keys.LIMITS, str(name), msgspec.json.encode(limit))
+        before, _ = pipe.execute()
+    audit.record_change(client, KIND, str(name), described(name, limit), _described_row(name, before))
 
 
 def remove(client: redis.Redis, name: Name) -> bool:
     """Remove a limit, so that its default applies again; returns whether there was one."""
-    client.hdel(keys.LIMIT_COUNTS, str(name))
-    return bool(client.hdel(keys.LIMITS, str(name)))
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.LIMITS, str(name))
+        pipe.hdel(keys.LIMIT_COUNTS, str(name))
+        pipe.hdel(keys.LIMITS, str(name))
+        before, _, removed = pipe.execute()
+    if removed:
+        audit.record_change(client, KIND, str(name), "", _described_row(name, before))
+    return bool(removed)
+
+
+def described(name: Name, limit: Limit) -> str:
+    """Return a limit in a few words."""
+    if limit.off:
+        return OFF
+    lane = " of lane 1" if limit.lanes == LANE_1 else ""
+    return f"{limit.count:,} {KINDS[name.kind].unit}{lane}, {limit.over}"
+
+
+def _described_row(name: Name, row: bytes | None) -> str:
+    known = rows.decode(keys.LIMITS, str(name), row, partial(read_row, str(name))) if row else None
+    return described(name, known) if known else "unreadable" if row else ""
 
 
 def read(client: redis.Redis) -> dict[str, Limit]:

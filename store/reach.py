@@ -19,7 +19,6 @@ from threelane.store import audit, keys, rows, suppression
 OTHERS = "*"
 """The row for all numbers that have none of their own."""
 ALL, SENDER = suppression.ALL, "sender"
-NOT_SET = "not set"
 FORMS = "all, sender (the number that the reply went to), lanes:2,3 (not lane 1) or tag:<tag>"
 
 
@@ -45,14 +44,14 @@ def parse_number(raw: str) -> str:
 
 def put(client: redis.Redis, number: str, reach: str, who: str = "") -> None:
     """Set the reach of a STOP that comes to a number (``OTHERS``: to any other), with an audit entry."""
-    _change(client, number, reach, _listed(client, number) or NOT_SET, who)
+    _change(client, number, reach, _listed(client, number) or audit.NOT_SET, who)
 
 
 def remove(client: redis.Redis, number: str, who: str = "") -> bool:
     """Remove the reach of a number, with an audit entry; returns whether it had one."""
     before = _listed(client, number)
     if before is not None:
-        _change(client, number, NOT_SET, before, who)
+        _change(client, number, audit.NOT_SET, before, who)
     return before is not None
 
 
@@ -76,7 +75,7 @@ def _listed(client: redis.Redis, number: str) -> str | None:
 def _change(client: redis.Redis, number: str, reach: str, before: str, who: str) -> None:
     with client.pipeline(transaction=True) as pipe:
         pipe.hdel(keys.REACH, *spellings(number))
-        if reach != NOT_SET:
+        if reach != audit.NOT_SET:
             pipe.hset(keys.REACH, number, reach)
         audit.add(pipe, "reach", f"of a STOP to {described(number)}: {reach} (before: {before})", who)
         pipe.execute()

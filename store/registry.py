@@ -16,9 +16,11 @@ from redis.exceptions import NoPermissionError
 
 from threelane.contract.fields import LABEL
 from threelane.contract.reading import E164, Reading, parse_reading, stored
-from threelane.store import keys, overlap, rows
+from threelane.store import audit, keys, overlap, rows
 from threelane.store.overlap import EarlierSecret
 
+KIND = "producer"
+"""What the audit log calls these changes."""
 MOST_LETTERS = 2048
 MOST_RATE = 100_000.0
 RIGHTS = ("bypass", "countries", "numbers")
@@ -84,9 +86,10 @@ def put(
     if webhook:
         check_webhook(webhook, allow_loopback=allow_loopback)
 
-    def change(pipe: Any) -> tuple[Registration, str]:
+    def change(pipe: Any) -> tuple[Registration | None, Registration, str]:
         stored = pipe.hget(keys.PRODUCERS, name)
-        before = (_decode(name, stored) if stored else None) or Registration()
+        known = _decode(name, stored) if stored else None
+        before = known or Registration()
         after, made = _changed(before, bypass, webhook, new_secret)
         after = msgspec.structs.replace(after, earlier=_earlier(before, after, now, overlap_ms))
         after = msgspec.structs.replace(
@@ -98,20 +101,39 @@ def put(
         pipe.multi()
         pipe.hset(keys.PRODUCERS, name, msgspec.json.encode(after))
         pipe.hset(keys.RIGHTS, name, _encode_rights(after))
-        return after, made
+        return known, after, made
 
     transact: Any = client.transaction  # typed without its result
-    done: tuple[Registration, str] = transact(change, keys.PRODUCERS, value_from_callable=True)
-    return done
+    done: tuple[Registration | None, Registration, str] = transact(change, keys.PRODUCERS, value_from_callable=True)
+    before, after, secret = done
+    audit.record_change(client, KIND, name, _described(after) + ", new secret" * bool(secret), _described(before))
+    return after, secret
 
 
 def remove(client: redis.Redis, name: str) -> bool:
     """Remove a producer's rights and webhook; returns whether it was registered."""
     with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.PRODUCERS, name)
         pipe.hdel(keys.PRODUCERS, name)
         pipe.hdel(keys.RIGHTS, name)
-        removed, _ = pipe.execute()
+        before, removed, _ = pipe.execute()
+    if removed:
+        audit.record_change(client, KIND, name, "", _described(_decode(name, before)) or "unreadable")
     return bool(removed)
+
+
+def _described(one: Registration | None) -> str:
+    """Return the rights and the webhook in a few words, without a secret."""
+    if one is None:
+        return ""
+    given = (
+        ("countries", ",".join(one.countries)),
+        ("bypass", "yes" if one.bypass else ""),
+        ("rate", f"{one.rate:g}" if one.rate else ""),
+        ("numbers", one.numbers),
+        ("webhook", shown(one.webhook)),
+    )
+    return ", ".join(f"{what} {value}" for what, value in given if value) or "no rights, no webhook"
 
 
 def restore_rights(client: redis.Redis, name: bytes | None = None) -> None:

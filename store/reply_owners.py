@@ -10,9 +10,11 @@ import redis
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
 from threelane.contract.reply_address import parse_keyword, parse_number
-from threelane.store import keys, rows
+from threelane.store import audit, keys, rows
 from threelane.store.registry import check_name
 
+KIND = "reply owner"
+"""What the audit log calls these changes."""
 ANY = "*"
 """Stands for all numbers: the producer that gets the replies that belong to nobody else."""
 
@@ -36,6 +38,7 @@ def own(client: redis.Redis, number: str, keyword: str, producer: str) -> tuple[
         pipe.hget(keys.REPLY_OWNERS, row)
         pipe.hset(keys.REPLY_OWNERS, row, producer)
         before, _ = pipe.execute()
+    audit.record_change(client, KIND, row, producer, rows.text(before))
     return _owner(row, producer), rows.text(before)
 
 
@@ -46,6 +49,8 @@ def disown(client: redis.Redis, number: str, keyword: str) -> str:
         pipe.hget(keys.REPLY_OWNERS, row)
         pipe.hdel(keys.REPLY_OWNERS, row)
         before, removed = pipe.execute()
+    if removed:
+        audit.record_change(client, KIND, row, "", rows.text(before))
     return (rows.text(before) or "?") if removed else ""
 
 

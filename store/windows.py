@@ -10,19 +10,34 @@ import redis
 
 from threelane.contract.holidays import MOST, Holiday, Holidays
 from threelane.contract.window import Window, Windows, parse, parse_scope
-from threelane.store import keys, rows
+from threelane.store import audit, keys, rows
+
+KIND, KIND_OF_HOLIDAYS = "window", "holidays"
+"""What the audit log calls these changes."""
+MOST_LISTED = 20  # holidays in an entry of the audit log
 
 
 def set_window(client: redis.Redis, scope: str, text: str) -> Window:
     """Set the window of a lane or a tag; raises ValueError with the correct form."""
     scope, window = parse_scope(scope), parse(text)
-    client.hset(keys.WINDOWS, scope, str(window))
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.WINDOWS, scope)
+        pipe.hset(keys.WINDOWS, scope, str(window))
+        before, _ = pipe.execute()
+    audit.record_change(client, KIND, scope, str(window), rows.text(before))
     return window
 
 
 def remove(client: redis.Redis, scope: str) -> bool:
     """Remove a window, even an invalid one; returns whether there was one."""
-    return bool(client.hdel(keys.WINDOWS, scope.strip().encode(errors="surrogateescape")))
+    row = scope.strip().encode(errors="surrogateescape")
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.WINDOWS, row)
+        pipe.hdel(keys.WINDOWS, row)
+        before, removed = pipe.execute()
+    if removed:
+        audit.record_change(client, KIND, rows.text(row), "", rows.text(before))
+    return bool(removed)
 
 
 def read(client: redis.Redis) -> Windows:
@@ -52,12 +67,26 @@ def add_holidays(client: redis.Redis, added: Iterable[Holiday], *, now: int, rep
         if new:
             pipe.hset(keys.HOLIDAYS, mapping=new)
         pipe.execute()
+    if new:
+        audit.record(client, KIND_OF_HOLIDAYS, f"added: {_listed(new)}")
+    if replaced_rows := sorted(one.row for one in known if one.country in replaced and one.row in dropped):
+        audit.record(client, KIND_OF_HOLIDAYS, f"replaced: {_listed(replaced_rows)}")
     return len(new.keys() - {one.row for one in known})
 
 
 def remove_holidays(client: redis.Redis, removed: Iterable[Holiday]) -> list[Holiday]:
     """Remove holidays; returns those that there were."""
-    return [one for one in removed if client.hdel(keys.HOLIDAYS, one.row)]
+    gone = [one for one in removed if client.hdel(keys.HOLIDAYS, one.row)]
+    if gone:
+        audit.record(client, KIND_OF_HOLIDAYS, f"removed: {_listed(one.row for one in gone)}")
+    return gone
+
+
+def _listed(rows_of_holidays: Iterable[str]) -> str:
+    """Return holidays as country and day, such as ``ZA:2031-12-25``."""
+    listed = sorted(rows_of_holidays)
+    more = f" and {len(listed) - MOST_LISTED:,} more" if len(listed) > MOST_LISTED else ""
+    return ", ".join(listed[:MOST_LISTED]) + more
 
 
 def today(now: int) -> date:

@@ -13,7 +13,9 @@ from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import shown_at
 from threelane.store import audit
 
-app = typer.Typer(help="The audit log: who changed whom a STOP and the like reach, and when.", no_args_is_help=True)
+app = typer.Typer(
+    help="The audit log: who changed what decides who is sent to, how much and when.", no_args_is_help=True
+)
 
 
 @app.callback()
