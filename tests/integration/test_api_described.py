@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import CHECKS
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.integration.http_api import Api
 from threelane.contract import fields
 from threelane.interfaces.api import describe
 from threelane.producer.http import values
 
-assert CHECKS
 EACH = 3  # requests to each operation
 
 
 def test_every_answer_is_as_described(api: Api) -> None:
     """No 5xx, no status, header or body that the description does not have, by requests good and bad."""
+    import schemathesis  # takes a second: for this test alone
+    from schemathesis.checks import CHECKS
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+    assert CHECKS
     schema = schemathesis.openapi.from_dict(api.request("GET", "/openapi.json").body)
     headers = {"Authorization": f"Bearer {api.key('shop', operator=True)}"}
     requested = set()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from pydantic import ValidationError
 
 from threelane.operations.catalogue import of_series
@@ -51,6 +50,8 @@ def test_every_manifest_of_kubernetes_is_valid() -> None:
 
 def test_the_scaled_object_is_valid_for_keda() -> None:
     """By models made from KEDA's own definition; one that is misspelt is refused by them."""
+    from cloudcoil.models.keda.v1alpha1 import ScaledObject  # takes half a second: for this test alone
+
     (found,) = _objects(BASE / "keda.yaml")
     read = ScaledObject.model_validate(found)
     assert read.spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,13 @@ def layer_of(module: str) -> str:
     return max((one for one in LAYERS if module == one or module.startswith(f"{one}.")), key=len, default="")
 
 
-def imports_of(source: str) -> Iterator[str]:
-    """Yield the modules that a file imports, anywhere in it, by their absolute names."""
+@cache
+def imports_of(source: str) -> list[str]:
+    """Return the modules that a file imports, anywhere in it, by their absolute names."""
+    return list(_imports_of(source))
+
+
+def _imports_of(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

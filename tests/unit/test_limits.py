@@ -18,14 +18,15 @@ from threelane.store import suppression
 
 ZA = "27831234567"
 HUGE = 3_000_000
+LONG = 300_000
 NOW = int(time.time() * 1000)
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 @pytest.mark.parametrize("letter", ["9", "a", "\uff12", "“", " ", ","])
-def test_a_field_of_three_million_letters_is_refused_in_a_sentence(field: Any, letter: str) -> None:
+def test_a_field_of_300000_letters_is_refused_in_a_sentence(field: Any, letter: str) -> None:
     """The refusal repeats no more than the beginning of the value."""
-    fields = {"to": ZA, "text": "Hello", field.gateway_name: letter * HUGE}
+    fields = {"to": ZA, "text": "Hello", field.gateway_name: letter * LONG}
     if field.name == "binary":
         del fields["text"]
     refused = message.parse(fields, NOW)
