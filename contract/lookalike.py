@@ -72,6 +72,7 @@ def _translation(rows: tuple[StandIn, ...]) -> dict[int, str]:
     return found
 
 
+_OVERLAY = 1  # the combining class of strokes through a character; 0: no accent
 _LOOK_ALIKES, _ACCENTS = _translation(LOOK_ALIKES), _translation(ACCENTS)
 
 
@@ -108,7 +109,10 @@ def needed(outside: Collection[str]) -> tuple[bool, bool] | None:
 
 
 def _plain(letter: str) -> str:
+    """Return a letter without its accents; a sign keeps them, since a stroke reverses it (≠); overlays stay."""
     if letter in GSM_7:
         return letter
     decomposed = unicodedata.normalize("NFD", letter)
-    return "".join(part for part in decomposed if not unicodedata.combining(part))
+    if unicodedata.category(decomposed[0])[0] not in "LM":
+        return letter
+    return "".join(part for part in decomposed if unicodedata.combining(part) <= _OVERLAY)

@@ -93,7 +93,15 @@ def _plain(text: str) -> str:
 
 def _has(plain: str, line: str) -> bool:
     """Return whether a text has a line as words of their own: "unstoppable" has no STOP."""
-    return re.search(rf"(?<!\w){re.escape(_plain(line))}(?!\w)", plain) is not None
+    words = _plain(line)
+    before = r"(?<!\w)" if _is_spaced(words[0]) else ""
+    after = r"(?!\w)" if _is_spaced(words[-1]) else ""
+    return re.search(before + re.escape(words) + after, plain) is not None
+
+
+def _is_spaced(letter: str) -> bool:
+    """Return whether a letter is of a script with capitals, all of which put spaces between words."""
+    return letter.lower() != letter.upper() or letter.isdigit()
 
 
 def _damaged(scope: str) -> Refusal:

@@ -257,8 +257,9 @@ class EventReader:
             reader.ack(event)
 
     The iteration ends after ``block_seconds`` without one of the producer's events (None: never), and can be started
-    again.  While it skips events of others, of which there may be many, it does not end.  An event that is not acknowledged within ``idle_seconds`` is delivered again, to any consumer of the group, so process one batch
-    within that time.  Raises RedisError when Redis is unavailable; iterate again when it is back.
+    again.  While it skips events of others, of which there may be many, it does not end.  An event that is not
+    acknowledged within ``idle_seconds`` is delivered again, to any consumer of the group, so process one batch within
+    that time.  Raises RedisError when Redis is unavailable; iterate again when it is back.
     """
 
     def __init__(

@@ -24,9 +24,20 @@ def sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
+def not_empty(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    """Return the value of a criterion; refuses an empty one, which a shell variable without a value leaves.
+
+    Without the criterion, the command would be for more messages than its user meant.
+    """
+    source = context.get_parameter_source(option.name) if option.name else None
+    if value == "" and source and source.name == "COMMANDLINE":
+        raise typer.BadParameter("it is empty; give a value, or leave the option out")
+    return value
+
+
 def _option(name: str) -> Any:
     known = CRITERIA[name]
-    return typer.Option(help=sentence(known.description or ""), min=known.ge, max=known.le)
+    return typer.Option(help=sentence(known.description or ""), min=known.ge, max=known.le, callback=not_empty)
 
 
 Batch = Annotated[str, _option("batch")]

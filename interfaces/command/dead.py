@@ -119,7 +119,9 @@ def put_back(
 
 
 def redrive_code(
-    code: Annotated[str, typer.Argument(help="The code of the dead letters, such as 301.")],
+    code: Annotated[
+        str, typer.Argument(help="The code of the dead letters, such as 301.", callback=criteria.not_empty)
+    ],
     a_second: Pace = 0,
     dry_run: DryRun = False,
     as_json: Json = False,

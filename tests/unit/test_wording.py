@@ -75,6 +75,12 @@ def test_a_part_of_a_word_is_not_the_line(text: str) -> None:
     assert f"{text}\n{STOP}" == sent(text=text, tags=["marketing"]).message.text
 
 
+def test_a_line_of_a_script_without_spaces_is_found_within_a_text() -> None:
+    """Its words have no edges."""
+    lines = Lines({b"tag:marketing": "回复T退订".encode()})
+    assert "" == sent(lines, text="短信回复T退订哦", tags=["marketing"]).opt_out
+
+
 def test_a_text_with_the_line_in_other_quotes_does_not_get_it_twice() -> None:
     """Word processors write other quotes; look-alikes make them the same."""
     lines = Lines({b"tag:marketing": b"Don't want it? STOP"})
