@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,15 +47,24 @@ def installation_country() -> str:
 
 
 @contextmanager
-def seekable(given: BufferedReader) -> Iterator[BufferedReader]:
-    """Return a file that can be read twice: a pipe is copied, since no row may be taken before the last one is read."""
-    if given.seekable():
-        yield given
-        return
+def copied(file: Path, given: BufferedReader) -> Iterator[BufferedReader]:
+    """Return a copy of a file, which is read more than once: no row may be taken before the last one is read.
+
+    A program that saves the file meanwhile would put the rear of one row behind the front of another.
+    """
     with tempfile.TemporaryFile() as copy:
+        before = _state(given)
         shutil.copyfileobj(given, copy)
+        if _state(given) != before:
+            wrong_usage(f"{file}: the file was written to while it was read. Nothing was sent: run the command again")
         copy.seek(0)
         yield cast("BufferedReader", copy)
+
+
+def _state(given: BufferedReader) -> tuple[int, int]:
+    """Return what changes when a program writes to a file; that of a pipe says nothing."""
+    found = os.fstat(given.fileno())
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else (0, 0)
 
 
 def refuse_bare_numbers(file: Path, bare: BareNumbers, *, as_json: bool) -> NoReturn:

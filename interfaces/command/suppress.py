@@ -22,10 +22,10 @@ from threelane.interfaces.command import opt_out_list, reach
 from threelane.interfaces.command.file_numbers import (
     Country,
     Numbers,
+    copied,
     installation_country,
     number_rules,
     refuse_bare_numbers,
-    seekable,
 )
 from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.opt_out_list import COLUMNS, MOST_EVIDENCE, TEXTS
@@ -141,7 +141,7 @@ def take(
     """Suppress the numbers in a file; valid rows are imported, and each invalid row is reported."""
     rules = number_rules(numbers, country)
     try:
-        with file.open("rb") as given, seekable(given) as opened:
+        with file.open("rb") as given, copied(file, given) as opened:
             opt_out_list.require_reading(opt_out_list.rows(opened), rules, installation_country())
             counts = with_redis(lambda client: _take(client, opened, rules, dry_run=dry_run, as_json=as_json))
     except OSError as unreadable:

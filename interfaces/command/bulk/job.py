@@ -17,8 +17,8 @@ from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.bulk.reading import columns_of, confirmed
 from threelane.interfaces.command.file_numbers import (
+    copied,
     installation_country,
-    seekable,
 )
 from threelane.interfaces.command.printing import wrong_usage as wrong
 from threelane.producer.client import Producer
@@ -108,7 +108,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 @contextmanager
 def examined(given: BufferedReader, job: Job) -> Iterator[tuple[Job, BufferedReader]]:
     """Return the job and its file, which can be read twice, after a check of how it is read; raises InvalidFile."""
-    with seekable(given) as opened:
+    with copied(job.file, given) as opened:
         job = msgspec.structs.replace(job, how=confirmed(job.file, opened, job.how))
         if job.rules.option is None:
             require_reading(job.read(opened), job.rules, installation_country())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from io import BufferedReader
@@ -78,13 +79,12 @@ class Sending:
     def rest(self) -> list[tuple[FileRow, Refused]]:
         """Send the remaining rows; returns the refused ones."""
         file = self._run.job.file
-        size = file.stat().st_size
+        size = os.fstat(self._opened.fileno()).st_size
         with progress_bar(self._as_json) as progress:
             bar = progress.add_task(file.name, total=size, rows=0)
             for row, _ in self._send(self._rows):
                 if row.number % 100 == 0:
-                    read = self._opened.tell() if self._opened.seekable() else None  # a pipe has no position
-                    progress.update(bar, completed=read, rows=row.number)
+                    progress.update(bar, completed=self._opened.tell(), rows=row.number)
             progress.update(bar, completed=size, rows=self._last)
         if self._run.job.former_name:
             delete_progress(file)
