@@ -304,6 +304,21 @@ def _fingerprints(given: Mapping[str, Any], text_as_given: str) -> list[str]:
     return [_fingerprint(one) for one in (given, *former)]
 
 
+def former_fingerprints(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> list[str]:
+    """Return the fingerprints that this and earlier versions give a message with these fields; None removes a field.
+
+    Empty for an invalid message; digits without + are read as an international number.
+    """
+    read = _read(raw, INTERNATIONAL)
+    if isinstance(read, Refusal):
+        return []
+    given = {name: value for name, value in {**read[0], **changes}.items() if value is not None}
+    text_as_given = given.get("text", "")
+    if text_as_given:
+        given["text"] = composed(text_as_given)
+    return _fingerprints(given, text_as_given)
+
+
 def _fingerprint(given: Mapping[str, Any]) -> str:
     content = sorted(
         (key, value)

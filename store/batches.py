@@ -4,6 +4,9 @@ A batch is a producer and a name.  Its own hash (``tl:batch:<digest>``) has both
 after its last message.  Its rows (``tl:batch-rows:<digest>``) are kept 90 days by default: the field is the id of the
 message, the value the tag of its subscriber and, once it ended, its outcome.  ``tl:batches`` lists all digests.
 
+Rows that a version before batches accepted have ids that follow from their place in a file; ``add_former`` lists them.
+For each that a file has now, the same hash has an entry from the id that follows from its content to that former id.
+
 A tag does not tell who somebody is, and differs between batches; an erasure sets it to zeros, and keeps the row.
 """
 
@@ -13,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache, partial
 from hashlib import blake2b, sha1
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import redis
@@ -35,6 +38,8 @@ TAG_OCTETS = 6
 ERASED = bytes(TAG_OCTETS)
 """The tag of a person whose data was erased."""
 _ID_OCTETS = 16
+_SAME_AS = b"="
+"""How the field of an entry begins that leads to a former id."""
 
 
 class BatchField(StrEnum):
@@ -67,6 +72,15 @@ class BatchRow(Item, frozen=True):
     batch: int
     id: msgspec.Raw
     tag: msgspec.Raw
+
+
+class FormerRow(NamedTuple):
+    """A message that a version before batches accepted; ``same_as`` is the id of its row by content, "" if unknown."""
+
+    id: str
+    to: str  # the subscriber; empty if the person was erased
+    accepted_at: int
+    same_as: str = ""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -146,7 +160,63 @@ def rows_from(client: redis.Redis, batch: str, cursor: int) -> tuple[int, list[t
     key = keys.batch_rows(batch)
     page: Any = unless_damaged(key, partial(client.hscan, key, cursor, count=SLICE), (0, {}))
     after, found = page
-    return after, [(field.hex(), value) for field, value in found.items() if len(field) == _ID_OCTETS]
+    return after, [(field.hex(), value) for field, value in found.items() if is_row(field)]
+
+
+def former_ids(client: redis.Redis, producer: str, name: str, ids: Sequence[str]) -> list[str]:
+    """Return for each id the one under which a version before batches accepted the same row, or ""."""
+    key = keys.batch_rows(digest(producer, name))
+    found: list[str] = []
+    for start in range(0, len(ids), SLICE):
+        fields = [_SAME_AS + bytes.fromhex(one) for one in ids[start : start + SLICE]]
+        values = unless_damaged(key, partial(client.hmget, key, fields), [None] * len(fields))
+        found += [(one or b"").hex() for one in values]
+    return found
+
+
+def add_former(
+    client: redis.Redis, producer: str, name: str, former: Sequence[FormerRow], rows_kept_ms: int, now: int
+) -> None:
+    """List messages that a version before batches accepted; what is listed already stays as it is."""
+    own = digest(producer, name)
+    for start in range(0, len(former), SLICE):
+        part = former[start : start + SLICE]
+        is_listed = known(client, producer, name, [one.id for one in part])
+        listed: dict[Any, Any] = {
+            bytes.fromhex(one.id): subscriber_tag(own, one.to) if one.to else ERASED
+            for one, is_old in zip(part, is_listed, strict=True)
+            if not is_old
+        }
+        same: dict[Any, Any] = {
+            _SAME_AS + bytes.fromhex(one.same_as): bytes.fromhex(one.id) for one in part if one.same_as
+        }
+        if listed or same:
+            _add(client, own, NewBatch(own, producer, name), part, listed, same, rows_kept_ms, now)
+
+
+def _add(
+    client: redis.Redis,
+    own: str,
+    batch: NewBatch,
+    part: Sequence[FormerRow],
+    listed: dict[Any, Any],
+    same: dict[Any, Any],
+    rows_kept_ms: int,
+    now: int,
+) -> None:
+    times = [one.accepted_at for one in part if one.accepted_at]
+    key, rows_key = keys.batch(own), keys.batch_rows(own)
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hset(rows_key, mapping=listed | same)
+        pipe.hsetnx(key, BatchField.PRODUCER, batch.producer)
+        pipe.hsetnx(key, BatchField.NAME, batch.name)
+        pipe.hsetnx(key, BatchField.STARTED, str(min(times, default=now)))
+        pipe.hsetnx(key, BatchField.LAST, str(max(times, default=now)))
+        pipe.hincrby(key, BatchField.ACCEPTED, len(listed))
+        pipe.pexpire(key, max(KEPT_MS, rows_kept_ms))
+        pipe.pexpire(rows_key, rows_kept_ms)
+        pipe.zadd(BATCHES, {own: now})
+        unless_damaged(rows_key, pipe.execute, None)
 
 
 def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:
@@ -160,6 +230,11 @@ def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:
                 yield one, value
         if not cursor:
             return
+
+
+def is_row(field: bytes) -> bool:
+    """Return whether a field of a batch's rows is the id of a message, and its value a tag and an outcome."""
+    return len(field) == _ID_OCTETS
 
 
 def rows(client: redis.Redis, producer: str, name: str) -> Iterator[tuple[str, bytes]]:

@@ -213,7 +213,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.BATCHES: KeyKind("zset", "digests of all batches; score: when a message was last accepted into it, ms"),
     Key.BATCH: KeyKind("hash", "a batch: BatchField", "digest",
                        "400 days after its last message was accepted"),
-    Key.BATCH_ROWS: KeyKind("hash", "16 octets of a message id -> tag of its subscriber, then its outcome: batches.py",
+    Key.BATCH_ROWS: KeyKind("hash", "16 octets of a message id -> tag of its subscriber, then its outcome; "
+                            "= and an id -> its id of an earlier version: batches.py",
                             "digest", "THREELANE_BATCH_DAYS after its last message was accepted"),
     Key.LIMITS: KeyKind("hash", "<scope>:<period> -> JSON of an operator's limit: limits.py"),
     Key.LIMIT_COUNTS: KeyKind("hash", "the same names -> window, messages in it, messages deferred to the next"),

@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-from base64 import b32encode
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
-from itertools import count, islice
+from itertools import islice
 
-import msgspec
-import redis
-
-from threelane.contract import message
 from threelane.contract.errors import Refused
-from threelane.contract.message import identify
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
 from threelane.producer.enqueue import WINDOW
 from threelane.producer.files.bulk import FileRow
-from threelane.producer.files.identity import CONTENT, content_key
-from threelane.store import batches, keys
-from threelane.store.record import Field
-
-_FIELDS = (Field.STATUS, Field.BODY)
-
-
-class Earlier(msgspec.Struct):
-    """What a version before content identities accepted for a job: how often each content, and for whom."""
-
-    times: dict[bytes, int] = {}
-    subscribers: dict[bytes, str] = {}
-
-
-def read_earlier(client: redis.Redis, producer: str, former_job: str, job: str) -> Earlier:
-    """Return what an earlier version accepted under the former name of a job, whose rows it knew by number.
-
-    Such rows are known as long as their records, which end the numbers: a whole window without one is the end.
-    """
-    found = Earlier()
-    for start in count(1, WINDOW):
-        ids = [identify(producer, _former_id(former_job, number)) for number in range(start, start + WINDOW)]
-        with client.pipeline(transaction=False) as pipe:
-            for one in ids:
-                pipe.hmget(keys.record(one), _FIELDS)
-            records = pipe.execute(raise_on_error=False)
-        known = [record for record in records if isinstance(record, list) and record[0] is not None]
-        for _, body in known:
-            _add(found, job, body)
-        if not known:
-            return found
-    raise AssertionError
-
-
-def _former_id(job: str, number: int) -> str:
-    return b32encode(blake2b(f"{job}\0{number}".encode(), digest_size=10).digest()).decode()
-
-
-def _add(found: Earlier, job: str, body: bytes | None) -> None:
-    try:
-        sms = message.decode(body or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return  # erased or damaged: nothing is left to compare
-    content = content_key(job, sms.to, {name: getattr(sms, name) for name in ("sender", *CONTENT)})
-    found.times[content] = found.times.get(content, 0) + 1
-    found.subscribers[content] = sms.to
+from threelane.producer.files.earlier import Earlier
+from threelane.store import batches
 
 
 def with_known(producer: Producer, rows: Iterable[FileRow], earlier: Earlier) -> Iterator[FileRow]:
@@ -73,10 +22,7 @@ def with_known(producer: Producer, rows: Iterable[FileRow], earlier: Earlier) ->
     """
     remaining = iter(rows)
     while window := list(islice(remaining, WINDOW)):
-        known = _known(producer, window)
-        marked = [
-            row._replace(is_known=place in known or _is_earlier(row, earlier)) for place, row in enumerate(window)
-        ]
+        marked = _marked(producer, window, earlier)
         own = [row for row in marked if row.is_known and row.identity and not row.identity.content]
         conflicts = _conflicts(producer, own) if own else {}
         yield from (
@@ -85,23 +31,43 @@ def with_known(producer: Producer, rows: Iterable[FileRow], earlier: Earlier) ->
         )
 
 
-def _known(producer: Producer, window: Sequence[FileRow]) -> set[int]:
-    """Return the places in a window of rows that their batches know."""
+def _marked(producer: Producer, window: Sequence[FileRow], earlier: Earlier) -> list[FileRow]:
+    """Return a window of rows, those that were accepted before with the id of their message."""
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, row in enumerate(window):
         if row.identity and not isinstance(row.content, Refusal):
             places[row.identity.producer, row.identity.batch].append(place)
-    known: set[int] = set()
+    marked = list(window)
     for (name, batch), some in places.items():
         ids = [one.id for place in some if (one := window[place].identity)]
-        found = producer.query(lambda client: batches.known(client, name, batch, ids))  # noqa: B023
-        known.update(place for place, is_known in zip(some, found, strict=True) if is_known)
-    return known
+        known = producer.query(lambda client: batches.known(client, name, batch, ids))  # noqa: B023
+        former = _former(producer, [window[place] for place in some], ids, known, earlier)
+        for place, is_known, former_id in zip(some, known, former, strict=True):
+            row, one = window[place], window[place].identity
+            if is_known:
+                marked[place] = row._replace(is_known=True)
+            elif former_id and one:
+                marked[place] = row._replace(is_known=True, identity=one._replace(id=former_id))
+    return marked
 
 
-def _is_earlier(row: FileRow, earlier: Earlier) -> bool:
-    one = row.identity
-    return one is not None and one.times < earlier.times.get(one.content, 0)
+def _former(
+    producer: Producer, rows: Sequence[FileRow], ids: Sequence[str], known: Sequence[bool], earlier: Earlier
+) -> list[str]:
+    """Return for each row of a batch the id under which an earlier version accepted it, or ""."""
+    one = rows[0].identity
+    found = earlier.of(producer, one.producer) if one else None
+    if one is None or found is None:
+        return [""] * len(rows)
+    earlier.own_ids.update(each.identity.id for each in rows if each.identity and not each.identity.content)
+    noted = producer.query(lambda client: batches.former_ids(client, one.producer, one.batch, ids))
+    for row_id, former_id in zip(ids, noted, strict=True):
+        if former_id:
+            found.take(row_id, former_id)
+    return [
+        "" if is_known else former_id or found.match(row)
+        for row, is_known, former_id in zip(rows, known, noted, strict=True)
+    ]
 
 
 def _conflicts(producer: Producer, rows: Sequence[FileRow]) -> dict[int, Refusal]:

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow, Identity
-from threelane.producer.files.past import Earlier
+from threelane.producer.files.earlier import Earlier
 from threelane.store import batches, keys
 from threelane.store.batches import Batch
 
@@ -64,6 +64,7 @@ def make_plan(producer: Producer, rows: Iterable[FileRow], job: str, name: str, 
     ``rows`` are marked as known (past.py), ``name`` is the producer of the job, and ``earlier`` what a version that
     knew rows by number has accepted.
     """
+    earlier.of(producer, name)
     compared = _Comparison(producer, job, name, earlier)
     kinds: Counter[str] = Counter()
     for row in rows:
@@ -86,18 +87,17 @@ def make_plan(producer: Producer, rows: Iterable[FileRow], job: str, name: str, 
     )
 
 
-def without_changed(rows: Iterable[FileRow], job: str, replaced: Set[Subscriber]) -> Iterator[FileRow]:
+def without_changed(rows: Iterable[FileRow], replaced: Set[Subscriber]) -> Iterator[FileRow]:
     """Refuse the changed rows of a job."""
     for row in rows:
         one = row.identity
         changed = (
             one is not None
-            and one.batch == job
             and not row.is_known
             and not isinstance(row.content, Refusal)
             and _subscriber(one) in replaced
         )
-        yield row._replace(content=_row_changed(job)) if changed else row
+        yield row._replace(content=_row_changed(one.batch)) if one and changed else row
 
 
 class _Comparison:
@@ -110,7 +110,6 @@ class _Comparison:
         self._producer, self._job, self._name, self._earlier = producer, job, name, earlier
         self._batches: dict[str, Batch | None] = {}
         self._known: dict[str, set[bytes]] = defaultdict(set)
-        self._unmatched = dict(earlier.times)
         self._new: Counter[Subscriber] = Counter()
         self.is_unread = False
 
@@ -123,14 +122,16 @@ class _Comparison:
     def add(self, row: FileRow) -> None:
         """Take a row that is not refused."""
         one = row.identity
-        if one is None or one.batch != self._job:
+        if one is None:
             return
-        was_sent = self.batch_of(one.producer) is not None or bool(self._earlier.times)
-        if row.is_known:
+        found = self._earlier.found.get(one.producer)
+        is_own = (
+            one.batch == self._job
+        )  # a row may name another batch, in which only messages of earlier versions are compared
+        was_sent = bool(found and found.all) or (is_own and self.batch_of(one.producer) is not None)
+        if row.is_known and is_own:
             self._known[one.producer].add(bytes.fromhex(one.id))
-            if self._unmatched.get(one.content):
-                self._unmatched[one.content] -= 1
-        elif was_sent:
+        elif was_sent and not row.is_known:
             self._new[_subscriber(one)] += 1
 
     def result(self) -> tuple[Set[Subscriber], int]:
@@ -174,10 +175,9 @@ class _Comparison:
                 yield Subscriber(name, tag)
 
     def _absent_earlier(self) -> Iterator[Subscriber]:
-        batch = batches.digest(self._name, self._job)
-        for content, times in self._unmatched.items():
-            for _ in range(times):
-                yield Subscriber(self._name, batches.subscriber_tag(batch, self._earlier.subscribers[content]))
+        for name, found in self._earlier.found.items():
+            for one in found.unmatched:
+                yield Subscriber(name, batches.subscriber_tag(batches.digest(name, one.batch), one.to))
 
 
 def _find(client: redis.Redis, producer: str, job: str) -> Batch | None:

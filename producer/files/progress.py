@@ -1,7 +1,6 @@
-"""Progress: the file that versions before content identities kept beside the file of a job that was cut off.
+"""Progress: the file that versions before batches kept beside the file of a job that was cut off.
 
-They knew a row by its number.  While the records of its messages are kept, past.py compares them by content; later
-nothing says any more which rows were sent.
+They knew a row by its number; earlier.py finds their messages.  The file says how many there must be.
 """
 
 from __future__ import annotations
@@ -17,7 +16,14 @@ class Progress(msgspec.Struct, frozen=True):
 
     job: str
     rows: int = 0
+    counts: dict[str, int] = msgspec.field(name="told", default_factory=dict)
     at: int = 0
+    beside: str = ""  # the name of the file
+
+    @property
+    def accepted(self) -> int:
+        """How many of its rows were accepted."""
+        return self.counts.get("accepted", 0)
 
 
 def read_progress(file: Path, job: str) -> Progress | None:
@@ -28,7 +34,7 @@ def read_progress(file: Path, job: str) -> Progress | None:
         at = int(beside.stat().st_mtime * 1000)
     except (OSError, msgspec.MsgspecError):
         return None
-    return msgspec.structs.replace(found, at=at) if found.rows and found.job == job else None
+    return msgspec.structs.replace(found, at=at, beside=beside.name) if found.rows and found.job == job else None
 
 
 def delete_progress(file: Path) -> None:

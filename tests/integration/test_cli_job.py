@@ -378,7 +378,7 @@ def test_an_old_progress_file_is_heeded_when_nothing_else_says_what_was_sent(
     assert (code == 2) == beside.exists()
     if code:
         completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
-        assert "rows 1 to 990 were processed by an earlier version" in completed.stderr
+        assert "of rows 1 to 990, which its file cut-off.csv.progress says it processed, only 0 messages" in completed.stderr
 
 
 def test_a_row_with_an_id_of_its_own_is_known_by_it(

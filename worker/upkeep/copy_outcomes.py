@@ -16,7 +16,7 @@ import redis.asyncio
 from threelane.contract.schedule import DAY
 from threelane.runtime import logs
 from threelane.store import keys, outcome, rows
-from threelane.store.batches import KEPT_MS, SLICE, TAG_OCTETS, BatchField, octets
+from threelane.store.batches import KEPT_MS, SLICE, TAG_OCTETS, BatchField, is_row, octets
 from threelane.store.keys import BATCHES
 from threelane.store.outcome import READ, BatchMessage
 from threelane.store.readable import row
@@ -49,8 +49,9 @@ async def copy(client: redis.asyncio.Redis, batch: str, rows_kept_ms: int, now: 
     while True:
         page: Any = await rows.unless_damaged_async(key, client.hscan(key, cursor, count=SLICE)) or (0, {})
         cursor, found = page
+        entries, found = len(found), {field: value for field, value in found.items() if is_row(field)}
         open_ids = [field.hex() for field, value in found.items() if not outcome.is_closed(value)]
-        closed += len(found) - len(open_ids)
+        closed += entries - len(open_ids)
         changes = await _changes(client, open_ids, found)
         for start in range(0, len(changes), SLICE):
             copied += await rewrite_rows.run(client, rows=key, changes=changes[start : start + SLICE])

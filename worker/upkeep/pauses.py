@@ -75,7 +75,7 @@ async def _put_aside(client: redis.asyncio.Redis, one: Pause, now: int) -> int:
     while True:
         page: Any = await client.hscan(key, cursor, count=SLICE)
         cursor, found = page
-        moved += await pausing.put_aside(client, [field.hex() for field in found], now)
+        moved += await pausing.put_aside(client, [field.hex() for field in found if batches.is_row(field)], now)
         if not cursor:
             return moved
         await asyncio.sleep(PAUSE_SECONDS)

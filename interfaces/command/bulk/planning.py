@@ -11,10 +11,10 @@ import msgspec
 from threelane.interfaces.command.bulk.confirm import is_confirmed
 from threelane.interfaces.command.bulk.job import Job
 from threelane.interfaces.command.printing import err, print_json, print_line, wrong_usage
-from threelane.interfaces.command.values import shown_at
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow
-from threelane.producer.files.past import Earlier, read_earlier, with_known
+from threelane.producer.files.earlier import Earlier, enter, incomparable
+from threelane.producer.files.past import with_known
 from threelane.producer.files.plan import Plan, make_plan, without_changed
 from threelane.producer.files.progress import read_progress
 from threelane.producer.outage import Unavailable
@@ -23,6 +23,10 @@ from threelane.runtime.settings import ProducerSettings, load_or_exit
 _UNREAD = (
     "rows of earlier runs are gone from the file, and this user of Redis may not list whose they are: each new "
     "row may be a changed one. Use the Redis user reader or operator in THREELANE_REDIS_URL, or --send-changed"
+)
+_OTHER_OPTIONS = (
+    "an earlier version of Threelane accepted messages of this job to recipients of changed rows. It kept no texts of "
+    "sent messages, so a row also counts as changed if the options of this command differ from those of that run"
 )
 
 
@@ -40,7 +44,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         Each window of rows is looked up again: the file may have been edited since the plan was made.
         """
         rows = with_known(producer, self.job.rows(opened), self.earlier)
-        return rows if self.sends_changed else without_changed(rows, self.job.name, self.plan.replaced)
+        return rows if self.sends_changed else without_changed(rows, self.plan.replaced)
+
+    def enter_earlier(self, producer: Producer) -> None:
+        """List what an earlier version accepted in the batch, before anything else is."""
+        enter(producer, self.earlier, load_or_exit(ProducerSettings).batch_ms)
 
 
 @contextmanager
@@ -66,28 +74,43 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
         print_line(sentence(job, plan))
     if plan.is_unread:
         err.print(_UNREAD, markup=False, highlight=False, soft_wrap=True)
+    if (plan.new or plan.changed) and not send_changed:
+        _refuse_incomparable(producer, job, earlier)
+    if plan.changed and any(True for found in earlier.found.values() for _ in found.unmatched):
+        err.print(_OTHER_OPTIONS, markup=False, highlight=False, soft_wrap=True)
     if plan.changed and not send_changed and not as_json:
         send_changed = is_confirmed(f"{plan.changed:,} rows changed since an earlier run. Send them, too?")
     return Run(job=job, plan=plan, earlier=earlier, sends_changed=send_changed)
 
 
 def _plan(producer: Producer, job: Job, opened: BufferedReader) -> tuple[Plan, Earlier]:
-    earlier, name = Earlier(), job.rules.producer
-    if job.former_name:
-        _refuse_old_progress(producer, job)
-        earlier = producer.query(lambda client: read_earlier(client, name, job.former_name, job.name))
+    earlier = Earlier(job.name, job.former_name, _lines(opened) if job.former_name else 0)
     rows = with_known(producer, job.rows(opened), earlier)
-    return make_plan(producer, rows, job.name, name, earlier), earlier
+    return make_plan(producer, rows, job.name, job.rules.producer, earlier), earlier
 
 
-def _refuse_old_progress(producer: Producer, job: Job) -> None:
-    """End the command if an earlier version was cut off so long ago that what it sent cannot be compared any more."""
-    old = read_progress(job.file, job.former_name)
-    if old and old.at + load_or_exit(ProducerSettings).retention_ms < producer.now():
+def _lines(opened: BufferedReader) -> int:
+    """Return how many lines a file has; it is at its start again."""
+    lines = sum(octets.count(b"\n") for octets in iter(lambda: opened.read(1 << 20), b"")) + 1
+    opened.seek(0)
+    return lines
+
+
+def _refuse_incomparable(producer: Producer, job: Job, earlier: Earlier) -> None:
+    """End the command if messages of an earlier version cannot be compared, so that new rows may be theirs."""
+    if not job.former_name:
+        return
+    lost = incomparable(
+        earlier,
+        read_progress(job.file, job.former_name),
+        load_or_exit(ProducerSettings).retention_ms,
+        producer.now(),
+    )
+    if lost:
         wrong_usage(
-            f"{job.file}: rows 1 to {old.rows:,} were processed by an earlier version until {shown_at(old.at)}, and "
-            "their messages are not stored any more. Nothing was sent. Remove those that were sent from the file, "
-            f"then delete {job.file.name}.progress"
+            f"{job.file}: an earlier version sent rows of the job {job.former_name}, and {lost}, so new rows may have "
+            "been sent by it. Nothing was sent now. Remove the rows that were sent from the file, then run the command "
+            "with --send-changed, which sends all new and changed rows"
         )
 
 

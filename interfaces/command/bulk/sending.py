@@ -40,6 +40,7 @@ class Sending:
         self, producer: Producer, run: Run, opened: BufferedReader, counts: Counter[str], *, as_json: bool
     ) -> None:
         self._producer, self._run, self._opened, self._counts, self._as_json = producer, run, opened, counts, as_json
+        run.enter_earlier(producer)
         self._rows = run.rows(producer, opened)
         self._refused: list[tuple[FileRow, Refused]] = []
         self._last = 0
