@@ -33,7 +33,7 @@ def former_row(
     message_id = identify(producer, own)
     given: dict[str, Any] = {"batch": job, "text": text, "to": to, **(more or {})}
     content = json.dumps(sorted(map(list, given.items())), ensure_ascii=False, separators=(",", ":"))
-    now = int(client.time()[0]) * 1000 if accepted_ms is None else accepted_ms  # type: ignore[index]
+    now = int(client.time()[0]) * 1000 if accepted_ms is None else accepted_ms
     fields: dict[Any, Any] = {
         "status": "delivered" if is_sent else "queued",
         "lane": given.get("lane", 3),

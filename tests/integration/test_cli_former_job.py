@@ -37,7 +37,7 @@ def run(
 
 
 def messages(client: redis.Redis) -> int:
-    return len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+    return len(client.keys("tl:m:*"))
 
 
 def test_a_job_that_was_cut_off_goes_on_with_any_edit_and_sends_nobody_twice(
@@ -48,7 +48,7 @@ def test_a_job_that_was_cut_off_goes_on_with_any_edit_and_sends_nobody_twice(
     former_rows(client, file.name, A, B, C)
     former_row(client, file.name, 4, D, is_sent=False)
     assert ({"new": 1, "known": 4}, 0) == run(environment, file, A, B, C, D, E, words=("--dry-run",))[:2]
-    assert 0 == len(client.keys("tl:batch*"))  # type: ignore[arg-type]
+    assert 0 == len(client.keys("tl:batch*"))
     assert ({"new": 1, "known": 3, "gone": 1}, 0) == run(environment, file, E, D, B, A)[:2]
     assert 5 == messages(client)
     assert ({"known": 5}, Exit.FINISHED) == run(environment, file, A, B, C, D, E)[:2]
@@ -64,7 +64,7 @@ def test_after_the_records_expired_the_batch_knows_the_rows_of_the_earlier_versi
     listed = progress.read(client, "", file.name, 0)
     assert listed is not None
     assert (4, 3) == (listed.accepted, listed.delivered)
-    for key in client.keys("tl:m:*"):  # type: ignore[union-attr]
+    for key in client.keys("tl:m:*"):
         client.delete(key)
     assert ({"new": 1, "known": 3, "gone": 1}, 0) == run(environment, file, D, E, B, A)[:2]
     assert ({"known": 2, "changed": 1, "gone": 2}, 1) == run(environment, file, C.replace("C", "Other"), B, A)[:2]
@@ -169,7 +169,7 @@ def test_a_job_with_old_messages_or_erased_ones_sends_nothing_without_a_word(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:
     """Others of it may have expired, and of an erased one nobody knows whose it was; what is all known is finished."""
-    old, erased, now = tmp_path / "old.csv", tmp_path / "erased.csv", int(client.time()[0]) * 1000  # type: ignore[index]
+    old, erased, now = tmp_path / "old.csv", tmp_path / "erased.csv", int(client.time()[0]) * 1000
     former_rows(client, old.name, A, accepted_ms=now - 9 * DAY_MS)
     assert 2 == run(environment, old, A, B)[1]
     assert ({"known": 1}, Exit.FINISHED) == run(environment, old, A)[:2]
