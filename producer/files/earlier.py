@@ -126,9 +126,14 @@ class Messages:
 class Earlier:
     """What a version before batches accepted for a job, by producer; each is read when a row of it comes."""
 
-    def __init__(self, job: str, former_job: str, most_rows: int) -> None:
-        """Take the names of a job, ``former_job`` being empty if it had none; a file has at most so many rows."""
-        self._job, self._former_job, self._most_rows = job, former_job, most_rows
+    def __init__(self, job: str, former_job: str, most_rows: int, *, is_shared: bool = False) -> None:
+        """Take the names of a job, ``former_job`` being empty if it had none; a file has at most so many rows.
+
+        ``is_shared``: files with other names had this former name, too, so only messages that the job's batch lists
+        are certainly of this job; ``doubtful`` counts the others while it has no batch.
+        """
+        self._job, self._former_job, self._most_rows, self._is_shared = job, former_job, most_rows, is_shared
+        self.doubtful = 0
         self.found: dict[str, Messages] = {}
         self.own_ids: set[str] = set()  # of rows with client message ids of their own, which had no number
 
@@ -156,6 +161,9 @@ class Earlier:
             if some or any(old):
                 last = max(last, numbers[-1])
             start = numbers[-1] + 1
+        if self._is_shared:
+            self.doubtful += 0 if is_begun else len(found)
+            found = [one for one in found if one.is_listed]
         return Messages(self._former_job, self._job, found, listed)
 
     def _records(

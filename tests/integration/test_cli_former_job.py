@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,19 @@ def environment(client: redis.Redis, redis_server: RedisServer) -> dict[str, str
     return {"THREELANE_REDIS_URL": redis_server.url, "COLUMNS": "200"}
 
 
+def written(
+    environment: dict[str, str], file: Path, *rows: str, words: tuple[str, ...] = (), header: str = "to,text"
+) -> subprocess.CompletedProcess[str]:
+    """Write rows to a file, and run its job."""
+    file.write_text("\n".join((header, *rows, "")), encoding="utf-8")
+    return typed("bulk", str(file), "--numbers", "international", "--json", *words, environment=environment)
+
+
 def run(
     environment: dict[str, str], file: Path, *rows: str, words: tuple[str, ...] = (), header: str = "to,text"
 ) -> tuple[dict[str, int], int, str]:
     """Write rows to a file, and run its job; returns what the plan counts, the exit code and the messages."""
-    file.write_text("\n".join((header, *rows, "")), encoding="utf-8")
-    done = typed("bulk", str(file), "--numbers", "international", "--json", *words, environment=environment)
+    done = written(environment, file, *rows, words=words, header=header)
     plan = printed(done.stdout)[0]["plan"]
     return {name: count for name, count in plan.items() if count}, done.returncode, done.stderr
 
@@ -182,3 +190,35 @@ def test_a_job_with_old_messages_or_erased_ones_sends_nothing_without_a_word(
     assert "1 of their messages do not say any more whom they reached" in said
     assert ({"new": 1, "known": 1, "gone": 1}, 0) == run(environment, erased, D, E, words=("--send-changed",))[:2]
     assert ({"known": 2, "gone": 1}, Exit.FINISHED) == run(environment, erased, D, E)[:2]
+
+
+def test_a_former_name_that_other_files_had_too_is_no_job_until_somebody_says_which(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Every name without Latin letters was the job csv: what January sent is neither February's nor sent twice."""
+    january, february = tmp_path / "январь.csv", tmp_path / "февраль.csv"
+    former_rows(client, "csv", A, B)
+    for file in (january, february):
+        done = written(environment, file, A, B)
+        assert (2, "--batch csv" in done.stderr, f"--batch '{file.name}'" in done.stderr) == (
+            done.returncode,
+            True,
+            True,
+        )
+    assert 2 == messages(client)
+    assert ({"new": 2}, 0) == run(environment, february, A, B, words=("--batch", february.name))[:2]
+    assert ({"known": 2}, Exit.FINISHED) == run(environment, february, B, A)[:2]
+    assert ({"known": 2}, Exit.FINISHED) == run(environment, january, A, B, words=("--batch", "csv"))[:2]
+    assert 4 == messages(client)
+
+
+def test_a_progress_file_beside_the_file_says_whose_a_shared_former_name_is(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """The job that was cut off is that of this file, also in its later runs."""
+    file = tmp_path / "январь.csv"
+    former_rows(client, "csv", A, B)
+    told = {"job": "csv", "content": "", "rows": 2, "told": {"accepted": 2}}
+    file.with_name(f"{file.name}.progress").write_text(json.dumps(told), encoding="utf-8")
+    assert ({"new": 1, "known": 2}, 0) == run(environment, file, C, B, A)[:2]
+    assert ({"new": 1, "known": 3}, 0) == run(environment, file, D, A, C, B)[:2]

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import time
 import unicodedata
-from base64 import b32encode
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,10 @@ import redis
 
 from tests.bulk import printed
 from tests.nudges import nudges_of
-from tests.properties.system import START, open_system
+from tests.properties.system import open_system
 from tests.servers import RedisServer, stored, typed, wait_until
 from threelane import Status
-from threelane.contract import message
 from threelane.contract.prices import CREDIT
-from threelane.producer.accept import accept
 from threelane.runtime.exits import Exit
 from threelane.store import budgets, keys, suppression
 from threelane.store.budgets import Budget
@@ -339,32 +335,6 @@ def test_rows_that_are_forgotten_are_not_sent_again(
     assert 2 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
 
 
-def former_rows(client: redis.Redis, job: str, *rows: str) -> None:
-    """Accept rows as versions did that knew a row by its number."""
-    drafts = []
-    for number, row in enumerate(rows, 1):
-        to, text = row.split(",")
-        own = b32encode(blake2b(f"{job}\0{number}".encode(), digest_size=10).digest()).decode()
-        draft = message.parse({"to": to, "text": text, "batch": job, "client_message_id": own}, START)
-        assert isinstance(draft, message.Draft)
-        drafts.append(draft)
-    accept(client, drafts, START)
-    client.delete(*client.keys("tl:batch*"))  # type: ignore[misc]
-
-
-def test_rows_of_an_earlier_version_are_known_by_their_content(
-    environment: dict[str, str], client: redis.Redis, tmp_path: Path
-) -> None:
-    """They were accepted by number, before an upgrade: a corrected file sends none of them twice."""
-    file = tmp_path / "два.csv"
-    former_rows(client, "csv", A, B, B, C)
-    plan, *answers, _, code = run(environment, file, B, A, C.replace("C", "Changed"), D)
-    assert plan_of(new=1, known=2, changed=1, gone=1) == plan
-    assert [True, True, False, True] == [one["accepted"] for one in answers]
-    assert (5, {"code": 1}) == (len(client.keys("tl:m:*")), code)  # type: ignore[arg-type]
-    assert {"code": Exit.FINISHED} == run(environment, file, A, B, D)[-1]
-
-
 @pytest.mark.parametrize(("days", "code"), [(1, 0), (9, 2)])
 def test_an_old_progress_file_is_heeded_when_nothing_else_says_what_was_sent(
     environment: dict[str, str], tmp_path: Path, days: int, code: int
@@ -378,7 +348,10 @@ def test_an_old_progress_file_is_heeded_when_nothing_else_says_what_was_sent(
     assert (code == 2) == beside.exists()
     if code:
         completed = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
-        assert "of rows 1 to 990, which its file cut-off.csv.progress says it processed, only 0 messages" in completed.stderr
+        assert (
+            "of rows 1 to 990, which its file cut-off.csv.progress says it processed, only 0 messages"
+            in completed.stderr
+        )
 
 
 def test_a_row_with_an_id_of_its_own_is_known_by_it(

@@ -79,6 +79,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     noticed: Noticed = msgspec.field(default_factory=Noticed)  # by the last reading
 
     @property
+    def shares_former_name(self) -> bool:
+        """Whether earlier versions gave files of other names the same name of a job, as they did without ASCII."""
+        return bool(self.former_name) and self.former_name != self.name
+
+    @property
     def template(self) -> Template | None:
         """The text for all rows."""
         return self.how.template

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -68,6 +69,7 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
     """
     plan, earlier = _plan(producer, job, opened)
     opened.seek(0)
+    _refuse_doubtful(job, earlier)
     if as_json:
         print_json({"plan": plan.counts if job.name else plan.counts | {"named": False}})
     else:
@@ -84,9 +86,26 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
 
 
 def _plan(producer: Producer, job: Job, opened: BufferedReader) -> tuple[Plan, Earlier]:
-    earlier = Earlier(job.name, job.former_name, _lines(opened) if job.former_name else 0)
+    earlier = Earlier(
+        job.name,
+        job.former_name,
+        _lines(opened) if job.former_name else 0,
+        is_shared=job.shares_former_name and read_progress(job.file, job.former_name) is None,
+    )
     rows = with_known(producer, job.rows(opened), earlier)
     return make_plan(producer, rows, job.name, job.rules.producer, earlier), earlier
+
+
+def _refuse_doubtful(job: Job, earlier: Earlier) -> None:
+    """End the command if an earlier version sent messages of this file, or of another whose job had the same name."""
+    if earlier.doubtful:
+        former, own = shlex.quote(job.former_name), shlex.quote(job.name)
+        wrong_usage(
+            f"{job.file}: an earlier version accepted {earlier.doubtful:,} messages of the job {former}. It gave this "
+            "name to this file, and to others whose names differ in letters beyond A to Z, in spaces or at their ends. "
+            f"Nothing was sent. If the messages are of this file, continue that job with --batch {former}; if they are "
+            f"of another, begin this one with --batch {own}"
+        )
 
 
 def _lines(opened: BufferedReader) -> int:
