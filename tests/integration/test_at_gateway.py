@@ -12,6 +12,7 @@ import redis
 from tests.integration.conftest import Workers, taken
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, stored, wait_until
+from tests.slow import also_slow
 from threelane import Producer, ProducerSettings, Refused, Status
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import CancelResult
@@ -47,7 +48,7 @@ def the_entry(sandbox: Running, one: str) -> dict[str, Any]:
     return entry
 
 
-@pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
+@pytest.mark.parametrize("api", ["http", "one", *also_slow("rest", "xml")])
 def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
     redis_server: RedisServer, sandbox: Running, workers: Workers, until: Until, system: System, api: str
 ) -> None:
@@ -83,7 +84,7 @@ def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
     assert not system.sync.exists(keys.AWAITING[3], keys.DUE[3])
 
 
-@pytest.mark.parametrize("api", ["http", "rest", "xml"])
+@pytest.mark.parametrize("api", ["http", *also_slow("rest", "xml")])
 def test_a_look_up_that_finds_scheduled_leaves_it_sent(
     redis_server: RedisServer, sandbox: Running, workers: Workers, until: Until, system: System, api: str
 ) -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from tests.integration.conftest import threelane_child
 from tests.servers import typed
+from tests.slow import also_slow
 from threelane.interfaces.command.line import app
 from threelane.operations.configuration import register
 from threelane.sandbox.settings import SandboxSettings
@@ -178,7 +179,7 @@ def test_the_command_reports_it_too(client: redis.Redis, base_environment: dict[
     assert "THREELANE_WEBHOOK_TIMEOUT_SECONDS" in completed.stdout
 
 
-@pytest.mark.parametrize("process", ["worker", "callbacks", "webhooks", "api", "exporter"])
+@pytest.mark.parametrize("process", ["worker", "api", *also_slow("callbacks", "webhooks", "exporter")])
 def test_each_process_warns_of_a_misspelt_variable_and_starts(
     client: redis.Redis, base_environment: dict[str, str], tmp_path: Path, process: str
 ) -> None:

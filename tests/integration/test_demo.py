@@ -135,6 +135,7 @@ def test_a_file_goes_in_and_three_ledgers_agree(command: Command) -> None:
     assert [] == list(command.folder.joinpath("tmp").iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_leaves_nothing_running(command: Command) -> None:
     """Exit code 130, one sentence, and no traceback."""
     process = command.start("demo", "--messages", str(messages(command.folder)))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import RedisServer
+from tests.slow import also_slow
 
 SECRET = "0123456789abcdef0123"
 CREDENTIALS = {f"THREELANE_CLICKATELL_{name}": "sandbox" for name in ("API_ID", "USER", "PASSWORD")}
@@ -35,7 +36,7 @@ def run(command: str, environment: dict[str, str]) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("command", ["worker", "callbacks", "webhooks", "exporter"])
+@pytest.mark.parametrize("command", ["worker", "exporter", *also_slow("callbacks", "webhooks")])
 def test_a_metrics_port_in_use_ends_the_process(command: str, taken: int, redis_server: RedisServer) -> None:
     """A second worker on a host would otherwise take nudges and send nothing."""
     ended = run(command, {"THREELANE_REDIS_URL": redis_server.url, "THREELANE_METRICS_PORT": str(taken)})

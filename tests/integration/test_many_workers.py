@@ -16,6 +16,7 @@ import redis
 
 from tests.integration.conftest import Workers, kill, taken, threelane_child
 from tests.servers import freeze, typed, wait_until
+from tests.slow import also_slow
 from threelane import Accepted, Producer
 from threelane.demo.child import Child
 from threelane.sandbox.running import Running
@@ -148,7 +149,10 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize("case", UNFIT)
+QUICK = ("a port in use", "a lease shorter than two calls", "a broker that is no broker")
+
+
+@pytest.mark.parametrize("case", [*QUICK, *also_slow(*(case for case in UNFIT if case not in QUICK))])
 def test_a_worker_that_cannot_start_ends_with_a_sentence_and_takes_no_nudge(
     case: str, default: Workers, producer: Producer, client: redis.Redis
 ) -> None:

@@ -200,22 +200,24 @@ DAMAGES: dict[str, list[list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_record_stops_no_other_message_of_its_nudge(
-    workers: Any, client: redis.Redis, producer: Producer, damage: str
+    workers: Any, client: redis.Redis, producer: Producer
 ) -> None:
-    """Also if the script that claims them fails at it."""
-    ids = send(producer, [f"{TEXT} {n}" for n in range(50)])
-    key = keys.record(ids[20])
-    for command, *words in DAMAGES[damage]:
-        client.execute_command(command, key, *words)  # type: ignore[no-untyped-call]
+    """Also if the script that claims them fails at it; each kind of damage is in a nudge of its own."""
+    damaged, others = {}, []
+    for damage, commands in DAMAGES.items():
+        ids = send(producer, [f"{TEXT} {n}" for n in range(50)])
+        damaged[damage] = ids.pop(20)
+        others += ids
+        for command, *words in commands:
+            client.execute_command(command, keys.record(damaged[damage]), *words)  # type: ignore[no-untyped-call]
     worker = workers.start(doubt_delays_seconds="0.5,1")
-    others = [one for one in ids if one != ids[20]]
-    wait_until(lambda: states(client, others) == {"sent": 49}, 40, "the others to be sent")
-    wait_until(lambda: states(client, [ids[20]]) == {"dead": 1}, 20)
-    assert ("damaged_record", "operator") == tuple(record(client, ids[20])[one] for one in ("code", "owner"))
-    assert client.zscore(keys.DEAD, ids[20])
-    assert not client.zscore(keys.QUEUED[3], ids[20])
-    noted = [one for one in log_of(worker) if one["event"] in ("damaged_record", "internal_error")]
-    assert ["damaged_record"] == [one["event"] for one in noted if one["id"] == ids[20]]
+    wait_until(lambda: states(client, others) == {"sent": len(others)}, 40, "the others to be sent")
+    for damage, one in damaged.items():
+        wait_until(lambda one=one: states(client, [one]) == {"dead": 1}, 20, damage)
+        assert ("damaged_record", "operator") == tuple(record(client, one)[name] for name in ("code", "owner")), damage
+        assert client.zscore(keys.DEAD, one), damage
+        assert not client.zscore(keys.QUEUED[3], one), damage
+        noted = [line for line in log_of(worker) if line["event"] in ("damaged_record", "internal_error")]
+        assert ["damaged_record"] == [line["event"] for line in noted if line["id"] == one], damage
     assert worker.process.poll() is None

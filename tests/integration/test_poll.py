@@ -16,6 +16,7 @@ import redis
 from tests.integration.conftest import Workers, taken
 from tests.properties.system import System
 from tests.servers import RedisServer, wait_until
+from tests.slow import also_slow
 from threelane import Producer, Status
 from threelane.sandbox.running import Running
 from threelane.store import keys
@@ -475,7 +476,7 @@ ONE_STATUSES = {  # the statuses of the One API that the sandbox has for them
 NOT_CHARGED = ("006", "010")
 
 
-@pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
+@pytest.mark.parametrize("api", ["http", "one", *also_slow("rest", "xml")])
 def test_every_message_ends_as_the_gateway_has_it_when_all_receipts_are_lost(
     producer: Producer, reporting: Running, workers: Workers, client: redis.Redis, api: str
 ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.layout import FOLDERS, ROOT
+from tests.slow import also_slow
 from threelane.operations.configuration import register
 from threelane.runtime import variables
 from threelane.runtime.variables import READ_ELSEWHERE, Unknown, unknown
@@ -81,7 +82,7 @@ def test_names_of_the_sandbox_are_judged_only_where_its_settings_are_known() -> 
     assert [Unknown("THREELANE_SANDBOX_PRIZE", "THREELANE_SANDBOX_PRICE")] == list(unknown(given, [SandboxSettings]))
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", ["worker", "api", *also_slow("callbacks", "webhooks", "exporter")])
 def test_each_process_knows_every_setting_when_it_warns(process: str) -> None:
     """Processes share one file of variables: a worker must not warn of what the webhooks read."""
     script = (
