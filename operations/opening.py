@@ -23,9 +23,27 @@ class Closed(NamedTuple):
 def reason(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int) -> Iterator[str]:
     """Yield the recipient's zones with their reason, if a window depends on them, and the holidays it waits for."""
     if any(window.zone == RECIPIENT for window in windows):
-        yield f"the recipient's time: {place(to)}"
+        where = place(to)
+        yield f"the recipient's time: {where}"
+        if alone := deciding_zone(windows, holidays, where, now_ms):
+            yield f"{alone} decides alone: it would be the same if the recipient lived there for certain"
     if met := holidays_met(windows, holidays, to, now_ms):
         yield f"closed on holidays: {', '.join(map(str, met))}"
+
+
+def deciding_zone(windows: tuple[Window, ...], holidays: Holidays, where: Place, now_ms: int) -> str:
+    """Return the zone of several that alone decides when a message is sent, or "": none does, or any of several."""
+    if len(where.zones) < 2:
+        return ""
+    of_all = opening_at(windows, where, now_ms, holidays)
+    if of_all in (None, now_ms):
+        return ""
+    alone = [
+        zone.key
+        for zone in where.zones
+        if opening_at(windows, where._replace(zones=(zone,)), now_ms, holidays) == of_all
+    ]
+    return alone[0] if len(alone) == 1 else ""
 
 
 def holidays_met(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int) -> tuple[Holiday, ...]:

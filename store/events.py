@@ -209,10 +209,18 @@ def read(
     They are pending for this consumer until ``ack``; events of other producers are acknowledged at once.  The first
     call creates the group, from the start of the stream.  Raises RedisError.
     """
+    return _read(client, group, consumer, producer, count, block_ms)[0]
+
+
+def _read(
+    client: redis.Redis, group: str, consumer: str, producer: str, count: int, block_ms: int
+) -> tuple[list[Event], bool]:
+    """Return the same, and whether there may be more entries in the stream."""
     name = group_of(producer, group)
     wait = block_ms or None
     found = _with_group(client, name, lambda: client.xreadgroup(name, consumer, {keys.EVENTS: ">"}, count, block=wait))
-    return _own_events(client, name, producer, entries(found))
+    listed = entries(found)
+    return _own_events(client, name, producer, listed), len(listed) >= count
 
 
 def reclaim(
@@ -257,9 +265,10 @@ class EventReader:
             reader.ack(event)
 
     The iteration ends after ``block_seconds`` without one of the producer's events (None: never), and can be started
-    again.  While it skips events of others, of which there may be many, it does not end.  An event that is not
-    acknowledged within ``idle_seconds`` is delivered again, to any consumer of the group, so process one batch within
-    that time.  Raises RedisError when Redis is unavailable; iterate again when it is back.
+    again.  Events of others do not prolong it, but it ends only when it has reached the end of the stream, since there
+    may be own ones behind them.  An event that is not acknowledged within ``idle_seconds`` is delivered again, to any
+    consumer of the group, so process one batch within that time.  Raises RedisError when Redis is unavailable; iterate
+    again when it is back.
     """
 
     def __init__(
@@ -289,7 +298,7 @@ class EventReader:
         self._slice_ms = min(_SLICE_MS, max(1, int(timeout * 500))) if timeout else _SLICE_MS
 
     def __iter__(self) -> Iterator[Event]:
-        """Yield events until none arrives for ``block_seconds``."""
+        """Yield events until none of the producer's arrives for ``block_seconds``."""
         while self._buffer or self._fetch():
             yield self._buffer.popleft()
 
@@ -304,9 +313,11 @@ class EventReader:
             remaining = self._slice_ms if deadline is None else int((deadline - time.monotonic()) * 1000)
             block_ms = min(self._slice_ms, remaining)
             self._buffer.extend(self._reclaimed())
+            has_more = False
             if not self._buffer:
-                self._buffer.extend(read(self._client, *self._who, count=self._batch, block_ms=max(0, block_ms)))
-            if self._buffer or remaining <= 0:
+                found, has_more = _read(self._client, *self._who, self._batch, max(0, block_ms))
+                self._buffer.extend(found)
+            if self._buffer or (remaining <= 0 and not has_more):
                 return bool(self._buffer)
 
     def _reclaimed(self) -> list[Event]:

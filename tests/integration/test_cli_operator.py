@@ -85,6 +85,19 @@ def test_a_redrive_that_matches_nothing_has_an_exit_code_of_its_own(
     assert letter in typed("dead", "list", environment=environment).stdout
 
 
+def test_an_empty_filter_is_refused(system: System, environment: dict[str, str]) -> None:
+    """A shell variable without a value would make the command one for all messages."""
+    dead(system, "113")
+    for words in (
+        ["redrive", ""],
+        ["dead", "redrive", "--code", "", "--lane", "3"],
+        ["cancel", "--batch", "", "--lane", "3"],
+    ):
+        done = typed(*words, environment=environment)
+        assert Exit.USAGE == done.returncode
+        assert "it is empty" in done.stderr
+
+
 def test_messages_in_doubt_or_ended_are_not_redriven(
     system: System, environment: dict[str, str], client: redis.Redis
 ) -> None:

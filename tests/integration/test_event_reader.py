@@ -42,6 +42,15 @@ def test_a_group_reads_from_the_start_of_the_stream(client: redis.Redis) -> None
     assert ["c"] == messages(list(first))
 
 
+def test_a_reader_ends_behind_the_events_of_others_not_among_them(client: redis.Redis) -> None:
+    """With a short wait, or many events of others, it would end each time before its own."""
+    publish(client, *map(str, range(50)), producer="bank")
+    publish(client, "a")
+    publish(client, *map(str, range(25)), producer="bank")
+    assert ["a"] == messages(list(reader(client, block_seconds=0.0)))
+    assert [] == list(reader(client, block_seconds=0.0)), "and it ends at the end of the stream"
+
+
 def test_two_consumers_share_and_none_gets_the_other_s(client: redis.Redis) -> None:
     """Together they get all of it, each event once."""
     publish(client, *map(str, range(40)))
