@@ -224,7 +224,10 @@ COMMANDS = (
         panel=OPERATOR,
     ),
     Listed(
-        "audit", "audit:app", "The audit log: who changed whom a STOP and the like reach, and when.", panel=OPERATOR
+        "audit",
+        "audit:app",
+        "The audit log: who changed what decides who is sent to, how much and when.",
+        panel=OPERATOR,
     ),
     Listed(
         "windows",
