@@ -186,6 +186,13 @@ def _open(window: Window, where: tuple[ZoneInfo, ...], day: int) -> list[Interva
     return reduce(_both, by_zone) or by_zone[0]
 
 
+def deciding_alone(windows: tuple[Window, ...], where: Place, now_ms: int) -> ZoneInfo | None:
+    """Return the zone, of several, that alone decides for a window, since that is never open in all of them."""
+    own = (window for window in windows if window.zone == RECIPIENT)
+    by_window = ([_open_in(window.spans, zone, now_ms // DAY) for zone in where.zones] for window in own)
+    return where.zones[0] if any(not reduce(_both, by_zone) for by_zone in by_window if by_zone[0]) else None
+
+
 def _open_in(spans: Iterable[WeeklyHours], zone: ZoneInfo, day: int) -> list[Interval]:
     """Return the open intervals in one zone on the day and the 8 days after it, sorted and merged."""
     first = _date(day) - timedelta(days=2)  # west of UTC, past midnight

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from threelane.contract.holidays import EVERYWHERE, Holiday, Holidays
-from threelane.contract.window import LOOK_AHEAD_DAYS, RECIPIENT, Window, Windows, opening_at
+from threelane.contract.window import LOOK_AHEAD_DAYS, RECIPIENT, Window, Windows, deciding_alone, opening_at
 from threelane.contract.zones import NOWHERE, Place, place, zones
 
 
@@ -25,25 +25,10 @@ def reason(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int
     if any(window.zone == RECIPIENT for window in windows):
         where = place(to)
         yield f"the recipient's time: {where}"
-        if alone := deciding_zone(windows, holidays, where, now_ms):
-            yield f"{alone} decides alone: it would be the same if the recipient lived there for certain"
+        if alone := deciding_alone(windows, where, now_ms):
+            yield f"the hours are never open in all of these zones at once, so {alone.key} decides alone"
     if met := holidays_met(windows, holidays, to, now_ms):
         yield f"closed on holidays: {', '.join(map(str, met))}"
-
-
-def deciding_zone(windows: tuple[Window, ...], holidays: Holidays, where: Place, now_ms: int) -> str:
-    """Return the zone of several that alone decides when a message is sent, or "": none does, or any of several."""
-    if len(where.zones) < 2:
-        return ""
-    of_all = opening_at(windows, where, now_ms, holidays)
-    if of_all in (None, now_ms):
-        return ""
-    alone = [
-        zone.key
-        for zone in where.zones
-        if opening_at(windows, where._replace(zones=(zone,)), now_ms, holidays) == of_all
-    ]
-    return alone[0] if len(alone) == 1 else ""
 
 
 def holidays_met(windows: tuple[Window, ...], holidays: Holidays, to: str, now_ms: int) -> tuple[Holiday, ...]:

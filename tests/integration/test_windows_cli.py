@@ -118,6 +118,11 @@ def test_an_operator_tries_when_a_message_would_go(operator: Operator) -> None:
     result = operator.types("try", "lane:3", "--to", "18005551234", "--at", saturday)
     assert "Mon 14:00 in America/New_York" in result.stdout
     assert "the recipient's time: all 29 zones of US" in result.stdout
+    assert "decides alone" not in result.stdout
+    operator.types("set", "tag:noon", "daily 12:00-13:00 recipient")
+    result = operator.types("try", "tag:noon", "--to", "18005551234", "--at", saturday)
+    assert "never open in all of these zones at once, so America/New_York decides alone" in result.stdout
+    assert "decides alone" not in operator.types("try", "tag:noon", "--to", ZA, "--at", saturday).stdout
     assert "1212" == operator.tries("lane:3", "--to", "12125551234")["prefix"]
     assert "open: it is sent at once" in operator.types("try", "lane:3", "--to", ZA, "--at", monday).stdout
     assert "no window applies" in operator.types("try", "lane:2", "--to", ZA).stdout
