@@ -115,6 +115,7 @@ def test_library_and_clients_return_the_same(api: Api, shop: Any) -> None:
         shop.batch("x"), shop.pause_batch("x"), list(shop.batch_report("x")), list(shop.cancel_batch("x"))
     ]  # fmt: skip
     assert PauseResult(messages=0, since=0) == shop.resume_batch("x")
+    assert None is shop.batch("..")  # a client that resolves the path would request another one
     with pytest.raises(ValueError, match="invisible"):
         shop.batch("a\u202eb")
 
