@@ -32,7 +32,8 @@ class EncodedNames:
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Pass a request on."""
         if scope["type"] == "http" and BATCHES in scope["path"]:
-            scope = {**scope, "path": encoded(scope["path"], scope.get("raw_path"))}
+            # not a copy: the guard and the server read what the request notes in its scope, such as its memory
+            scope["path"] = encoded(scope["path"], scope.get("raw_path"))
         await self._app(scope, receive, send)
 
 

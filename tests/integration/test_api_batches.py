@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.http_api import Api
+from tests.servers import wait_until
 from threelane import AsyncHttpProducer, BatchMessage, Cancelled, HttpProducer, PauseResult, Producer, Progress
 from threelane.interfaces.api import batches as endpoints
 from threelane.producer.cancel import CancelResult
@@ -130,6 +131,7 @@ def test_a_batch_of_any_name_is_found_by_each_request(api: Api, name: str) -> No
     report = api.request("GET", address(name, "/report"), key=key)
 
     assert (200, name) == (found.status, found.body["batch"]["name"])
+    wait_until(lambda: not api.service.list_memory.held, what="the memory of the requests to be free")
     assert [2, 2, 2] == [paused.body["messages"], back.body["messages"], cancelled.body["cancelled"]]
     assert 3 == len(report.body.decode().splitlines())
 
