@@ -51,6 +51,7 @@ class BatchField(StrEnum):
     LAST = "last"  # when its latest one was
     ACCEPTED = "accepted"  # how many ever were
     COPIED = "copied"  # when a worker last copied outcomes
+    FORMER = "former"  # how many of its entries lead to ids of earlier versions
     CLOSED = "closed"  # how many of its rows do not change any more, by then
 
 
@@ -177,46 +178,50 @@ def former_ids(client: redis.Redis, producer: str, name: str, ids: Sequence[str]
 def add_former(
     client: redis.Redis, producer: str, name: str, former: Sequence[FormerRow], rows_kept_ms: int, now: int
 ) -> None:
-    """List messages that a version before batches accepted; what is listed already stays as it is."""
-    own = digest(producer, name)
+    """List messages that a version before batches accepted; what is listed already stays as it is.
+
+    The rows come before their count: a run that is cut off between the two leaves no batch that seems to lack rows.
+    """
+    batch = NewBatch(digest(producer, name), producer, name)
     for start in range(0, len(former), SLICE):
         part = former[start : start + SLICE]
-        is_listed = known(client, producer, name, [one.id for one in part])
-        listed: dict[Any, Any] = {
-            bytes.fromhex(one.id): subscriber_tag(own, one.to) if one.to else ERASED
-            for one, is_old in zip(part, is_listed, strict=True)
-            if not is_old
-        }
-        same: dict[Any, Any] = {
-            _SAME_AS + bytes.fromhex(one.same_as): bytes.fromhex(one.id) for one in part if one.same_as
-        }
-        if listed or same:
-            _add(client, own, NewBatch(own, producer, name), part, listed, same, rows_kept_ms, now)
+        rows_key = keys.batch_rows(batch.digest)
+        with client.pipeline(transaction=True) as pipe:
+            for one in part:
+                tag = subscriber_tag(batch.digest, one.to) if one.to else ERASED
+                pipe.hsetnx(rows_key, bytes.fromhex(one.id), tag)
+            for one in part:
+                if one.same_as:
+                    pipe.hsetnx(rows_key, _SAME_AS + bytes.fromhex(one.same_as), bytes.fromhex(one.id))
+            added: Sequence[int] = unless_damaged(rows_key, pipe.execute, [0] * len(part))
+        _count_former(client, batch, part, added, rows_kept_ms, now)
 
 
-def _add(
-    client: redis.Redis,
-    own: str,
-    batch: NewBatch,
-    part: Sequence[FormerRow],
-    listed: dict[Any, Any],
-    same: dict[Any, Any],
-    rows_kept_ms: int,
-    now: int,
+def _count_former(
+    client: redis.Redis, batch: NewBatch, part: Sequence[FormerRow], added: Sequence[int], rows_kept_ms: int, now: int
 ) -> None:
+    """Count the rows of earlier versions that were added, those first, and the entries that lead to them."""
     times = [one.accepted_at for one in part if one.accepted_at]
-    key, rows_key = keys.batch(own), keys.batch_rows(own)
+    key = keys.batch(batch.digest)
     with client.pipeline(transaction=True) as pipe:
-        pipe.hset(rows_key, mapping=listed | same)
         pipe.hsetnx(key, BatchField.PRODUCER, batch.producer)
         pipe.hsetnx(key, BatchField.NAME, batch.name)
         pipe.hsetnx(key, BatchField.STARTED, str(min(times, default=now)))
         pipe.hsetnx(key, BatchField.LAST, str(max(times, default=now)))
-        pipe.hincrby(key, BatchField.ACCEPTED, len(listed))
+        pipe.hincrby(key, BatchField.ACCEPTED, sum(added[: len(part)]))
+        pipe.hincrby(key, BatchField.FORMER, sum(added[len(part) :]))
         pipe.pexpire(key, max(KEPT_MS, rows_kept_ms))
-        pipe.pexpire(rows_key, rows_kept_ms)
-        pipe.zadd(BATCHES, {own: now})
-        unless_damaged(rows_key, pipe.execute, None)
+        pipe.pexpire(keys.batch_rows(batch.digest), rows_kept_ms)
+        pipe.zadd(BATCHES, {batch.digest: now})
+        unless_damaged(key, pipe.execute, None)
+
+
+def rows_left(client: redis.Redis, batch: str) -> int:
+    """Return how many rows the batch with this digest has."""
+    key = keys.batch_rows(batch)
+    entries = unless_damaged(key, partial(client.hlen, key), 0)
+    own = keys.batch(batch)
+    return int(entries) - number(unless_damaged(own, partial(client.hget, own, BatchField.FORMER), None))
 
 
 def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:

@@ -14,7 +14,7 @@ from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow, Identity
 from threelane.producer.files.earlier import Earlier
-from threelane.store import batches, keys
+from threelane.store import batches
 from threelane.store.batches import Batch
 
 
@@ -125,9 +125,7 @@ class _Comparison:
         if one is None:
             return
         found = self._earlier.found.get(one.producer)
-        is_own = (
-            one.batch == self._job
-        )  # a row may name another batch, in which only messages of earlier versions are compared
+        is_own = one.batch == self._job  # of another batch only messages of earlier versions are compared
         was_sent = bool(found and found.all) or (is_own and self.batch_of(one.producer) is not None)
         if row.is_known and is_own:
             self._known[one.producer].add(bytes.fromhex(one.id))
@@ -183,9 +181,10 @@ class _Comparison:
 def _find(client: redis.Redis, producer: str, job: str) -> Batch | None:
     """Return a batch; raises Forgotten if some of its rows are: one of them could be a row of the file."""
     found = batches.find(client, producer, job) if job else None
-    if found and client.hlen(keys.batch_rows(found.digest)) < found.accepted:
+    left = batches.rows_left(client, found.digest) if found else 0
+    if found and (left < found.accepted or not left):
         raise Forgotten(found)
-    return found
+    return msgspec.structs.replace(found, accepted=left) if found else None  # its count may lag behind its rows
 
 
 def _subscriber(one: Identity) -> Subscriber:

@@ -12,9 +12,11 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from deploy.redis_users import USERS
+from tests.former_jobs import DAY_MS, former_row
 from tests.guarded_redis import MISSING, GuardedRedis
 from tests.servers import wait_until
 from threelane import Producer, ProducerSettings, Unavailable
+from threelane.producer.files.earlier import Earlier, enter
 from threelane.store import batches, keys, registry, suppression
 from threelane.store.keys import KINDS, Key
 from threelane.store.suppression import Entry
@@ -322,3 +324,20 @@ def test_a_reader_sees_its_batches_and_a_producer_only_what_it_knows(
                     shop.batch("spring")
     assert 2 == len(found)
     assert ["producer"] == [one.partition(" ")[0] for one in guarded.refusals()]
+
+
+def test_a_producer_may_continue_a_job_of_an_earlier_version(guarded: GuardedRedis, stored: redis.Redis) -> None:
+    """It reads the records of which it knows the ids, and lists them in the job's batch."""
+    stored.acl_log_reset()
+    old = former_row(stored, "job.csv", 1, "27831234560,Hello", producer="shop")
+    settings: dict[str, Any] = {"redis_url": guarded.plain_url_of("producer"), "redis_ca_file": None}
+    with Producer(ProducerSettings(**settings, producer="shop")) as shop:
+        earlier = Earlier("job.csv", "job.csv", most_rows=1)
+        found = earlier.of(shop, "shop")
+        assert found is not None
+        assert [old] == [one.id for one in found.all]
+        enter(shop, earlier, 90 * DAY_MS)
+        assert [True] == shop.query(lambda client: batches.known(client, "shop", "job.csv", [old]))
+        assert [""] == shop.query(lambda client: batches.former_ids(client, "shop", "job.csv", [ID]))
+        assert 1 == shop.query(lambda client: batches.rows_left(client, batches.digest("shop", "job.csv")))
+    assert [] == guarded.refusals()

@@ -94,6 +94,21 @@ def test_a_batch_lists_a_former_row_once_however_often_its_job_runs(
     assert found is not None
     assert (4, 4) == (found.accepted, len(list(batches.rows(client, "", file.name))))
     assert value == client.hget(rows, bytes.fromhex(first))
+    assert 4 == batches.rows_left(client, found.digest)
+
+
+def test_a_batch_with_former_rows_that_lost_one_by_age_is_refused(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """The entries that lead to former ids are no rows: they must not make up for one that is missing."""
+    file = tmp_path / "job.csv"
+    former_rows(client, file.name, A, B)
+    run(environment, file, A, B, C)
+    rows = keys.batch_rows(batches.digest("", file.name))
+    client.hdel(rows, next(field for field in client.hkeys(rows) if batches.is_row(field)))
+    done = written(environment, file, A, B, C, D)
+    assert (2, True) == (done.returncode, "are forgotten" in done.stderr)
+    assert 3 == messages(client)
 
 
 @pytest.mark.parametrize(
