@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests import rabbit
 from tests.nudges import OnRabbitMQ
+from tests.of_redis import is_of_redis
 from tests.servers import RedisServer, allow_repeats
 from tests.watch import watching
 from threelane import Producer, ProducerSettings
@@ -26,6 +27,13 @@ def pytest_configure() -> None:
     """Fail once, at the start, when the requested broker is not installed."""
     if rabbit.wanted() and rabbit.script() is None:
         raise pytest.UsageError("THREELANE_TEST_BROKER=rabbitmq needs RabbitMQ: apt-get install rabbitmq-server")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what .ci/run repeats on the system's redis-server."""
+    for item in items:
+        if is_of_redis(item):
+            item.add_marker(pytest.mark.redis)
 
 
 @pytest.fixture(scope="session", autouse=True)
