@@ -67,9 +67,14 @@ _GOOGLE = "Name,Given Name,Phone 1 - Type,Phone 1 - Value,Phone 2 - Type,Phone 2
 _OUTLOOK = "First Name,Last Name,Home Phone,Mobile Phone,E-mail Address"
 _HUBSPOT = "Record ID,First Name,Phone Number,Mobile Phone Number,Email"
 _BIG = workbook(HEADER + row(2, number("A2", "2.7831230001E10"), text("B2", "Hello")))
+_FORMULAS = HEADER + row(2, number("A2", A), '<c r="B2"><f>"Dear "&amp;C2</f><v>0</v></c>')
+_RECALCULATED = workbook(_FORMULAS + row(3, number("A3", B), text("B3", "Hi")), more='<calcPr fullCalcOnLoad="1"/>')
+_ZERO_HEIGHT = sheet(HEADER + row(2, number("A2", A), text("B2", "Hello")), '<sheetFormatPr zeroHeight="1"/>')
+_STRICT = workbook(HEADER, more="<!-- http://purl.oclc.org/ooxml/spreadsheetml/main -->")
 _TITLED = f"Customers of November\n\nto,text\n{A},Hello\n"
 _CHINESE = f"手机号,短信内容\n{A},你好\n"
 _ENTITY = '<!DOCTYPE a [<!ENTITY b "c">]>'
+_ELSEWHERE = workbook(HEADER, parts={"xl/worksheets/sheet1.dat": _ENTITY + sheet("")}, part="worksheets/sheet{}.dat")
 _SALESFORCE = '"First Name","Account Name","Mobile","Type"'
 _OPEN_DOCUMENT = {"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": ""}
 _CYRILLIC = f"to,text\n{A},Привет Анна\n"
@@ -167,6 +172,13 @@ CASES: tuple[Case, ...] = (
     mixed("uncalculated.xlsx", workbook(HEADER + row(2, number("A2", A), text("B2", "Hello"))
                                         + row(3, number("A3", B), '<c r="B3"><f>A1&amp;"x"</f><v></v></c>')),
           ((2, "a formula without a result"),), HI),
+    mixed("xlsxwriter.xlsx", _RECALCULATED, ((1, "a formula without a result in B2"),), ((B, "Hi"),)),
+    mixed("height-0.xlsx", workbook(HEADER + row(2, number("A2", A), text("B2", "Hello"))
+                                    + row(3, number("A3", B), text("B3", "Hi"), more='ht="0" customHeight="1"')),
+          ((2, "hidden"),), HI),
+    good("zero-height.xlsx", workbook("", parts={"xl/worksheets/sheet1.xml": _ZERO_HEIGHT})),  # rows that exist show
+    whole("strict.xlsx", _STRICT, "save it as Excel Workbook (.xlsx), without Strict"),
+    whole("entities-elsewhere.xlsx", _ELSEWHERE, "declares entities"),
     good("blank-first-sheet.xlsx", workbook("", HEADER + row(7, number("A7", A), text("B7", "Hello")))),
     good("chosen-sheet.xlsx", workbook(HEADER + row(2, number("A2", B), text("B2", "Hi")),
                                        HEADER + row(2, number("A2", A), text("B2", "Hello")), names=("Old", "New")),

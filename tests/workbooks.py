@@ -41,9 +41,19 @@ HEADER = row(1, text("A1", "to"), text("B1", "text"))
 
 
 def workbook(
-    *sheets: str, names: tuple[str, ...] = (), states: tuple[str, ...] = (), parts: dict[str, str] | None = None
+    *sheets: str,
+    names: tuple[str, ...] = (),
+    states: tuple[str, ...] = (),
+    parts: dict[str, str] | None = None,
+    part: str = "worksheets/sheet{}.xml",
+    more: str = "",
+    types: str = "",
 ) -> bytes:
-    """Return a workbook of sheets, each given by its rows; ``parts`` replace or add parts by name."""
+    """Return a workbook of sheets, each given by its rows; ``parts`` replace or add parts by name.
+
+    ``part`` is the name under which a sheet is looked up, ``more`` follows the list of sheets, and ``types`` that of
+    the parts' types.
+    """
     names = names or tuple(f"Sheet{index}" for index in range(1, len(sheets) + 1))
     states = states or ("visible",) * len(sheets)
     listed = "".join(
@@ -51,11 +61,11 @@ def workbook(
         for index, (name, state) in enumerate(zip(names, states, strict=True), 1)
     )
     found = {
-        "[Content_Types].xml": _TYPES.format("".join(_SHEET_TYPE.format(i) for i in range(1, len(sheets) + 1))),
+        "[Content_Types].xml": _TYPES.format("".join(_SHEET_TYPE.format(i) for i in range(1, len(sheets) + 1)) + types),
         "_rels/.rels": _RELS.format(_REL.format(1, "officeDocument", "xl/workbook.xml")),
-        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>',
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets>{more}</workbook>',
         "xl/_rels/workbook.xml.rels": _RELS.format(
-            "".join(_REL.format(i, "worksheet", f"worksheets/sheet{i}.xml") for i in range(1, len(sheets) + 1))
+            "".join(_REL.format(i, "worksheet", part.format(i)) for i in range(1, len(sheets) + 1))
         ),
     }
     for index, rows in enumerate(sheets, 1):

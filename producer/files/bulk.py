@@ -12,7 +12,7 @@ from threelane.producer.files import dialect, encoding, headers, kinds, workbook
 from threelane.producer.files.headers import Columns, is_number_column
 from threelane.producer.files.jsonlines import read_json_lines
 from threelane.producer.files.kinds import Kind
-from threelane.producer.files.refused import from_report
+from threelane.producer.files.refused import from_report, refused_before
 from threelane.producer.files.row import COUNTRY, EMPTY, FileRow, How, Identity, InvalidFile, Noticed, RawRow
 from threelane.producer.files.template import Template
 
@@ -127,7 +127,8 @@ def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, trailing: int | Non
             continue
         number += 1
         cells = tuple(map(from_report, row.cells)) if unescaped else row.cells
-        content = row.refusal or _content(columns, row, cells, trailing)
+        problem = row.refusal or (refused_before(columns.header, cells) if unescaped else None)
+        content = problem or _content(columns, row, cells, trailing)
         yield FileRow(number, row.line, content, header=columns.header, cells=cells)
     if columns is None:
         raise InvalidFile(EMPTY)
@@ -136,7 +137,7 @@ def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, trailing: int | Non
 def _header(row: RawRow, how: How, noticed: Noticed) -> tuple[Columns, bool]:
     if row.refusal is not None:
         raise InvalidFile(f"the header cannot be used: {row.refusal.problem}; {row.refusal.remedy}")
-    escaped = headers.is_report(row.cells)
+    escaped = headers.report_start(row.cells) is not None
     columns = headers.assign([from_report(cell) for cell in row.cells] if escaped else row.cells, how)
     noticed.read = {name: columns.header[index] for index, name in columns.read}
     noticed.ignored = columns.ignored

@@ -271,9 +271,19 @@ def _may_be_number(name: str) -> bool:
     return bool(_RIVAL.search(name)) and not _NO_RIVAL.search(name) and not field_of(name)
 
 
-def is_report(header: Sequence[str]) -> bool:
-    """Return whether a header ends as that of a report of refused rows, whose cells are escaped."""
-    return tuple(header[-len(REPORT) :]) == REPORT
+def report_start(header: Sequence[str]) -> int | None:
+    """Return where the columns of a report of refused rows begin, whose cells are escaped; None in another file.
+
+    They are the last ones with a name, in any case; one of them may have been deleted.
+    """
+    names = [clean(name).casefold() for name in header]
+    while names and not names[-1]:
+        names.pop()
+    for absent in ("", *REPORT):
+        wanted = [name for name in REPORT if name != absent]
+        if len(names) > len(wanted) and names[-len(wanted) :] == wanted:
+            return len(names) - len(wanted)
+    return None
 
 
 def listed(names: Iterable[str]) -> str:

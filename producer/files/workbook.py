@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BufferedReader
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from threelane.contract.fields import invalid
 from threelane.contract.refusal import Refusal
@@ -21,6 +22,8 @@ MOST_OCTETS = 500_000_000  # of all parts, unpacked
 MOST_PARTS = 10_000
 MOST_ROWS = 1_048_576  # of a sheet, in Excel as well
 MOST_CELLS = 20_000_000
+MOST_STRINGS = 2_000_000  # two columns of texts that all differ
+_MANY_STRINGS = 100_000
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, KeyError, IndexError, AttributeError,
     ValueError, TypeError, OverflowError, SyntaxError,
@@ -28,11 +31,16 @@ _BROKEN = (
 """What the library raises for a damaged workbook; a SyntaxError is one of its XML."""
 _CHUNK = 1 << 20
 _TAG = re.compile(rb"<(?:\w+:)?(row|col)\b([^<>]*)>")
+_FORMULA = re.compile(rb"<(?:\w+:)?c\b([^<>]*)>\s*<(?:\w+:)?f\b")
 _CELL = re.compile(
     rb"<(?:\w+:)?c\b([^<>]*)>\s*<(?:\w+:)?f\b[^<>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
     rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
 )
-_HIDDEN = re.compile(rb"""\bhidden\s*=\s*["'](?:1|true)["']""")
+_HIDDEN = re.compile(rb"""\bhidden\s*=\s*["'](?:1|true)["']|\bht\s*=\s*["']0(?:\.0*)?["']""")
+_RECALCULATED = re.compile(rb"""<(?:\w+:)?calcPr\b[^<>]*\bfullCalcOnLoad\s*=\s*["'](?:1|true)["']""")
+_STRICT = b"http://purl.oclc.org/ooxml/spreadsheetml/main"
+_STRING = re.compile(rb"<(?:\w+:)?si\b")
+_BOOK = "xl/workbook.xml"
 _DOCTYPE = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 _ESCAPE = re.compile(r"_x(000[9AD])_")
 _OVERLAP = 4_096
@@ -42,17 +50,21 @@ _HIDDEN_ROW = invalid("row", "the row is hidden in the sheet", "show it, perhaps
 
 
 class Hidden(NamedTuple):
-    """What a sheet does not show: rows, numbers of columns; and the cells whose formulas have no result."""
+    """What a sheet does not show: rows, numbers of columns; and the cells whose formulas have no result.
+
+    ``is_stale``: no spreadsheet has calculated the formulas since a program wrote them, whatever their results are.
+    """
 
     rows: set[int]
     columns: set[int]
     uncalculated: set[str]
+    is_stale: bool = False
 
 
 def rows(file: BufferedReader, how: How, noticed: Noticed) -> Iterator[RawRow]:
     """Yield the rows of the first sheet with content, or of the one that is given; raises InvalidFile."""
     try:
-        from openpyxl import load_workbook
+        from openpyxl.reader.excel import ExcelReader
         from openpyxl.utils.exceptions import InvalidFileException
     except ImportError:
         raise InvalidFile(
@@ -61,7 +73,10 @@ def rows(file: BufferedReader, how: How, noticed: Noticed) -> Iterator[RawRow]:
     _check(file)
     warnings.filterwarnings("ignore", module=r"openpyxl\.")  # of parts that are not read
     try:
-        book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        reader = ExcelReader(file, read_only=True, data_only=True, keep_links=False)
+        reader.archive = _Checked(file)
+        _read(reader, file)
+        book = reader.wb
     except (InvalidFileException, *_BROKEN) as broken:
         raise _damaged(broken) from None
     try:
@@ -80,8 +95,39 @@ def _damaged(broken: Exception) -> InvalidFile:
     )
 
 
+_strings: WeakKeyDictionary[BufferedReader, list[str]] = WeakKeyDictionary()
+"""The shared strings of each file that is open: a run reads it several times, and parsing them takes the most time."""
+
+
+def _read(reader: Any, file: BufferedReader) -> None:
+    """Read a workbook but for the rows of its sheets; its shared strings are parsed once."""
+    if (known := _strings.get(file)) is None:
+        reader.read()
+        _strings[file] = reader.shared_strings
+    else:
+        reader.shared_strings, reader.read_strings = known, lambda: None
+        reader.read()
+
+
+class _Checked(zipfile.ZipFile):
+    """An archive of which each part is checked before it is opened, whatever its name; a part may have any."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        super().__init__(file)
+        self._checked: set[str] = set()
+
+    def open(self, name: str | zipfile.ZipInfo, *more: Any, **options: Any) -> IO[bytes]:
+        """Open a part; raises InvalidFile if it declares entities, or has more strings than a spreadsheet writes."""
+        part = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        if part.filename not in self._checked:
+            with super().open(part) as opened:
+                _check_part(opened, part)
+            self._checked.add(part.filename)
+        return super().open(name, *more, **options)
+
+
 def _check(file: BufferedReader) -> None:
-    """Raise InvalidFile for a workbook that is too large unpacked, or that declares entities; nothing is kept."""
+    """Raise InvalidFile for a workbook that is too large unpacked, encrypted, or in another form; nothing is kept."""
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
         size = sum(part.file_size for part in parts)  # what is read of a part ends at this size
@@ -93,23 +139,28 @@ def _check(file: BufferedReader) -> None:
         if any(part.flag_bits & 1 for part in parts):
             raise InvalidFile("the workbook is encrypted: save it without a password")
         try:
-            for part in parts:
-                if part.filename.lower().endswith((".xml", ".rels")):
-                    _check_part(archive, part)
+            is_strict = _BOOK in archive.namelist() and _STRICT in archive.read(_BOOK)
         except _BROKEN as broken:
             raise _damaged(broken) from None
+    if is_strict:
+        raise InvalidFile("it is a Strict Open XML workbook: save it as Excel Workbook (.xlsx), without Strict")
     file.seek(0)
 
 
-def _check_part(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
-    with archive.open(part) as opened:
-        before = opened.read(2)
-        if before in (b"\xff\xfe", b"\xfe\xff") or b"\0" in before:
-            raise InvalidFile("the workbook has parts in UTF-16, as no spreadsheet writes them: save it again")
-        while octets := opened.read(_CHUNK):
-            if _DOCTYPE.search(before + octets):
-                raise InvalidFile("the workbook declares entities, as no spreadsheet does: it is not read")
-            before = octets[-16:]
+def _check_part(opened: IO[bytes], part: zipfile.ZipInfo) -> None:
+    strings, before = 0, opened.read(2)
+    if before in (b"\xff\xfe", b"\xfe\xff") or b"\0" in before:
+        raise InvalidFile("the workbook has parts in UTF-16, as no spreadsheet writes them: save it again")
+    while octets := opened.read(_CHUNK):
+        if _DOCTYPE.search(before + octets):
+            raise InvalidFile("the workbook declares entities, as no spreadsheet does: it is not read")
+        strings += len(_STRING.findall(before + octets)) - len(_STRING.findall(before))
+        before = octets[-16:]
+    if strings > MOST_STRINGS or strings > max(_MANY_STRINGS, part.compress_size):  # different ones do not pack to less
+        raise InvalidFile(
+            f"the workbook has {strings:,} strings in {part.compress_size:,} octets, more than a spreadsheet writes: "
+            "open it in one, and save the sheet as CSV UTF-8"
+        )
 
 
 def _rows(book: Any, how: How, noticed: Noticed) -> Iterator[RawRow]:
@@ -167,14 +218,15 @@ def _row(number: int, values: Sequence[Any], hidden: Hidden) -> RawRow:
         cells.append(text)
         if problem:
             problems[index] = problem
-        elif value is None and (where := f"{_column(index + 1)}{number}") in hidden.uncalculated:
+        elif (value is None or hidden.is_stale) and (where := f"{_column(index + 1)}{number}") in hidden.uncalculated:
             problems[index] = _uncalculated(where)
     is_hidden = number in hidden.rows and any(map(_has_content, values))
     return RawRow(number, cells, problems, _HIDDEN_ROW if is_hidden else None)
 
 
 def _uncalculated(where: str) -> Refusal:
-    return invalid(where, "a formula without a result", "open the file in a spreadsheet, and save it again")
+    problem = f"a formula without a result in {where}: no spreadsheet has calculated it"
+    return invalid("row", problem, "open the file in a spreadsheet, and save it again")
 
 
 def _cell(value: Any) -> tuple[str, Refusal | None]:
@@ -201,7 +253,7 @@ def _cell(value: Any) -> tuple[str, Refusal | None]:
 
 def _hidden(book: Any, sheet: Any) -> Hidden:
     """Return what a sheet hides; read from its part, since the library leaves it out when it streams."""
-    found = Hidden(set(), set(), set())
+    found = Hidden(set(), set(), set(), bool(_RECALCULATED.search(book._archive.read(_BOOK))))
     number, before = 0, b""
     with book._archive.open(sheet._worksheet_path) as opened:
         while octets := opened.read(_CHUNK):
@@ -224,9 +276,9 @@ def _look(octets: bytes, number: int, found: Hidden) -> int:
         elif _HIDDEN.search(tag[2]):
             first = _attribute(tag[2], b"min")
             found.columns.update(range(first, min(_attribute(tag[2], b"max"), first + 50) + 1))
-    for cell in _CELL.finditer(octets):
+    for cell in (_FORMULA if found.is_stale else _CELL).finditer(octets):
         where = re.search(rb"""\br=["']([A-Z]{1,3}[0-9]{1,7})["']""", cell[1])
-        if where and not re.search(rb"""\bt=["']str["']""", cell[1]):
+        if where and (found.is_stale or not re.search(rb"""\bt=["']str["']""", cell[1])):
             found.uncalculated.add(where[1].decode())
     return number
 

@@ -238,13 +238,28 @@ CELLS = [
 ]
 
 
+def written_to(report: Path, *rows: tuple[FileRow, Refused]) -> None:
+    found = refused.Report()
+    for one, answer in rows:
+        found.add(one, answer)
+    found.write(report)
+    found.close()
+
+
+def refused_of(content: bytes | str, report: Path) -> list[Refusal]:
+    """Write the refused rows of a file as the command does; returns why they are."""
+    bad = [(one, one.content) for one in read(content) if isinstance(one.content, Refusal)]
+    written_to(report, *((one, Refused.from_refusal(problem)) for one, problem in bad))
+    return [problem for _, problem in bad]
+
+
 def test_the_report_of_refused_rows_gives_each_cell_back_as_it_was(tmp_path: Path) -> None:
     """No spreadsheet runs a cell as a formula, and the corrected file says what the first one said."""
     report = tmp_path / "refused.csv"
     header = ("to", "text", "notes")
     answer = Refused(code=Code.INVALID, field="text", problem="=problem", remedy="-remedy")
-    refused.write(
-        report, [(FileRow(1, n, {}, header=header, cells=(A, cell, cell)), answer) for n, cell in enumerate(CELLS)]
+    written_to(
+        report, *((FileRow(1, n, {}, header=header, cells=(A, cell, cell)), answer) for n, cell in enumerate(CELLS))
     )
     with report.open(encoding="utf-8-sig", newline="") as given:
         written = list(csv.reader(given))
@@ -260,8 +275,102 @@ def test_a_report_of_a_report_has_its_columns_once(tmp_path: Path) -> None:
     """A file is corrected in several rounds."""
     report = tmp_path / "refused.csv"
     answer = Refused(code=Code.INVALID, field="text", problem="p", remedy="r")
-    refused.write(
-        report, [(FileRow(1, 2, {}, header=("to", "text", *headers.REPORT), cells=(A, "x", *"1234")), answer)]
-    )
+    written_to(report, (FileRow(1, 2, {}, header=("to", "text", *headers.REPORT), cells=(A, "x", *"1234")), answer))
 
     assert ["to,text,line,code,problem,remedy", f"{A},x,2,101,text: p,r"] == report.read_text("utf-8-sig").splitlines()
+
+
+def test_a_row_that_was_refused_as_a_whole_stays_refused_until_its_problem_is_cleared(tmp_path: Path) -> None:
+    """Nothing else in the report says that a text was cut at a comma, or that a row was hidden."""
+    report = tmp_path / "refused.csv"
+    hidden = HEADER + row(2, number("A2", A), text("B2", "Hi"), more='hidden="1"')
+    files: dict[bytes | str, str] = {
+        f"to,text,notes\n{A},Hello, Ana,\n": "1 more cells",
+        f"to,text,notes\n{A},Hello, Ana, how, are\n": "2 more cells",
+        f'to,text\n{A},"Hello\n': "unexpected end of data",
+        workbook(hidden): "hidden",
+    }
+    for content, problem in files.items():
+        first = refused_of(content, report)
+        for _ in range(2):  # the report of the report as well
+            again = refused_of(report.read_bytes(), report)
+            assert [one.problem for one in first] == [one.problem for one in again]
+            assert [problem in one.problem for one in again] == [True]
+            assert "clear its cell in the column problem" in again[0].remedy
+
+    cleared = report.read_text("utf-8-sig").replace("row: the row is hidden in the sheet", "")
+    assert [{"to": A, "text": "Hi"}] == [one.content for one in read(cleared)]
+
+
+def test_the_cells_of_a_text_that_was_cut_stay_in_the_report(tmp_path: Path) -> None:
+    """Otherwise the person who corrects it cannot see them."""
+    report = tmp_path / "refused.csv"
+    refused_of(f"to,text,notes\n{A},Hello, Ana, how, are\n{B},Hi,there,\n", report)
+    lines = [line.split(",")[:5] for line in report.read_text("utf-8-sig").splitlines()]
+
+    assert [["to", "text", "notes", "", ""], [A, "Hello", " Ana", " how", " are"]] == lines[:2]
+    assert [B, "Hi", "there", "", ""] == lines[2]
+    cleared = report.read_text("utf-8-sig").replace("row: ", "").encode()
+    assert "which has no name" in refused_of(cleared, report)[0].problem
+
+
+def test_a_report_takes_the_place_of_an_earlier_one_when_it_is_complete(tmp_path: Path) -> None:
+    """An earlier report with corrections is not lost to a full disk."""
+    report = tmp_path / "refused.csv"
+    report.write_text("corrected")
+    report.chmod(0o640)
+    found = refused.Report()
+    found.add(FileRow(1, 2, {}, header=("to",), cells=(A,)), Refused(code="101", field="to", problem="p", remedy="r"))
+    found.close()
+    with pytest.raises(ValueError, match="closed"):
+        found.write(report)
+
+    assert ["refused.csv"] == [file.name for file in tmp_path.iterdir()]
+    assert "corrected" == report.read_text()
+    refused_of(f"to,text\n{A},a,b\n", report)
+    assert (0o640, True) == (report.stat().st_mode & 0o777, "1 more cells" in report.read_text())
+
+
+def test_a_report_keeps_the_columns_of_each_object(tmp_path: Path) -> None:
+    """The objects of JSON Lines need not have the same names."""
+    report = tmp_path / "refused.csv"
+    answer = Refused(code=Code.INVALID, field="to", problem="p", remedy="r")
+    rows = (("to", "text"), (A, "x")), (("text", "to", "lane"), ("y", B, "1"))
+    written_to(report, *((FileRow(1, 2, {}, header=header, cells=cells), answer) for header, cells in rows))
+
+    expected = ["to,text,lane,line,code,problem,remedy", f"{A},x,,2,101,to: p,r", f"{B},y,1,2,101,to: p,r"]
+    assert expected == report.read_text("utf-8-sig").splitlines()
+
+
+def test_more_strings_than_differ_are_refused_before_they_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand octets can hold millions of equal strings, of which each takes a while."""
+    monkeypatch.setattr(workbooks, "_MANY_STRINGS", 1_000)
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    with_strings = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/>'
+
+    def book(strings: str) -> bytes:
+        main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        rows = HEADER + row(2, number("A2", A), '<c r="B2" t="s"><v>7</v></c>')
+        return workbook(
+            rows, types=with_strings, parts={"xl/sharedStrings.xml": f'<sst xmlns="{main}">{strings}</sst>'}
+        )
+
+    with pytest.raises(InvalidFile, match="has 5,000 strings in"):
+        read(book("<si><t>a</t></si>" * 5_000))
+    different = book("".join(f"<si><t>Dear customer {random.Random(n).random()}</t></si>" for n in range(2_000)))
+    assert ["Dear customer 0.32383276483316237"] == [one.content["text"] for one in read(different)]  # type: ignore[index]
+
+
+def test_the_strings_of_a_workbook_are_parsed_once_for_all_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run reads its file up to four times."""
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    rows = HEADER + row(2, number("A2", A), '<c r="B2" t="s"><v>0</v></c>')
+    part = f'<sst xmlns="{main}"><si><t>Hello</t></si></sst>'
+    types = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/>'
+    file = opened(workbook(rows, types=types, parts={"xl/sharedStrings.xml": part}))
+    first = [one.content for one in bulk.read_file(file, How(), None, Noticed())]
+    monkeypatch.setattr("openpyxl.reader.excel.read_string_table", None)
+
+    assert first == [one.content for one in bulk.read_file(file, How(), None, Noticed())]
+    assert [{"to": A, "text": "Hello"}] == first

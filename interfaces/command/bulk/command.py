@@ -14,7 +14,7 @@ from threelane.interfaces.command.bulk.job import Duplicates, Names, Reading, ex
 from threelane.interfaces.command.bulk.planning import nothing_sent, plan_run
 from threelane.interfaces.command.bulk.preview import print_noticed, show_first
 from threelane.interfaces.command.bulk.reading import Columns, Encoding, Format, Sheet, refuse_encoding
-from threelane.interfaces.command.bulk.refused_file import RefusedFile, RefusedReport
+from threelane.interfaces.command.bulk.refused_file import RefusedFile, RefusedRows
 from threelane.interfaces.command.bulk.rehearsal import rehearse
 from threelane.interfaces.command.bulk.report import count, finished, forgotten, print_refused, summary
 from threelane.interfaces.command.bulk.sending import Sending
@@ -96,7 +96,7 @@ def bulk(
         values,
         number_rules(numbers, country or values.pop(COUNTRY, "")),
     )
-    report = RefusedReport(refused_file, file)
+    refused = RefusedRows(refused_file, file)
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:
@@ -113,13 +113,14 @@ def bulk(
             is_finished = False
             if dry_run:
                 countries = Countries()
-                refused = rehearse(producer, planned, opened, counts, countries, as_json=as_json)
+                rehearse(producer, planned, opened, refused, counts, countries, as_json=as_json)
             else:
-                sending = Sending(producer, planned, opened, counts, as_json=as_json)
+                sending = Sending(producer, planned, opened, refused, counts, as_json=as_json)
                 if canary:
                     sending.canary(canary, most_percent, canary_wait)
-                refused, countries, is_finished = sending.rest(), sending.countries, sending.is_finished
-    report.write(refused, job.name)
+                sending.rest()
+                countries, is_finished = sending.countries, sending.is_finished
+    refused.write(job.name)
     if not as_json:
         print_refused(refused)
         print_countries(countries)

@@ -1,30 +1,44 @@
-"""Refused file: the option that writes refused rows as a file which can be corrected and sent again."""
+"""Refused file: the refused rows of a run: the first ones are shown, and all may be written to a file."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from threelane.contract.errors import Refused
 from threelane.interfaces.command.printing import err, wrong_usage
-from threelane.producer.files import refused as refused_rows
+from threelane.producer.files.refused import Report
 from threelane.producer.files.row import FileRow
 
+MOST_SHOWN = 1_000  # refused rows in a table; --json prints all
 RefusedFile = Annotated[
     Path | None, typer.Option("--refused", help="Write the refused rows to this CSV, to be corrected and sent.")
 ]
 
 
-class RefusedReport:
-    """The report of refused rows, if one is wanted; a file that cannot be written ends the command at the start."""
+class ShownRow(NamedTuple):
+    """A refused row as people see it."""
+
+    number: int
+    line: int
+    answer: Refused
+
+
+class RefusedRows:
+    """The refused rows of a run: how many there are, their codes, and the first ones; memory has no others.
+
+    A report that cannot be written ends the command at the start.
+    """
 
     def __init__(self, file: Path | None, read: Path) -> None:
         """Check the option against the file that is read."""
-        self._file = file
+        self.number = 0
+        self.codes: set[str] = set()
+        self.first: list[ShownRow] = []
+        self._file, self._report = file, Report() if file else None
         if file is None:
             return
         if file.exists() and read.exists() and file.samefile(read):
@@ -34,17 +48,28 @@ class RefusedReport:
         except OSError as problem:
             wrong_usage(f"--refused {file}: {problem.strerror}")
 
-    def write(self, refused: Sequence[tuple[FileRow, Refused]], job: str) -> None:
-        """Write the refused rows; prints where they are."""
-        if self._file is None:
+    def add(self, row: FileRow, answer: Refused) -> None:
+        """Take a refused row."""
+        self.number += 1
+        self.codes.add(answer.code)
+        if len(self.first) < MOST_SHOWN:
+            self.first.append(ShownRow(row.number, row.line, answer))
+        if self._report:
+            self._report.add(row, answer)
+
+    def write(self, job: str) -> None:
+        """Write the refused rows if a report is wanted; prints where they are."""
+        if self._file is None or self._report is None:
             return
         try:
-            refused_rows.write(self._file, refused)
+            self._report.write(self._file)
         except OSError as problem:
             err.print(f"{self._file}: {problem.strerror}; the refused rows were not written", markup=False)
             return
-        if refused:
-            rows = "1 refused row" if len(refused) == 1 else f"{len(refused):,} refused rows"
+        finally:
+            self._report.close()
+        if self.number:
+            rows = "1 refused row" if self.number == 1 else f"{self.number:,} refused rows"
             same = f" with --batch={shlex.quote(job)}, so that no row is sent twice" if job else ""
             line = f"{self._file} has {rows}. Correct and send it{same}"
             err.print(line, markup=False, highlight=False, soft_wrap=True)

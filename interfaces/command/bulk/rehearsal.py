@@ -8,29 +8,35 @@ from io import BufferedReader
 from threelane.contract.errors import Refused
 from threelane.interfaces.command.bulk.extra_parts import ExtraParts
 from threelane.interfaces.command.bulk.planning import Run
+from threelane.interfaces.command.bulk.refused_file import RefusedRows
 from threelane.interfaces.command.bulk.report import count
 from threelane.interfaces.command.caller import answer_json
 from threelane.interfaces.command.printing import err, print_json, print_line
 from threelane.interfaces.command.values import credits
 from threelane.producer.client import Producer
 from threelane.producer.files import intake
-from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.countries import Countries
 from threelane.producer.rehearse import Rehearsed
 
 
 def rehearse(
-    producer: Producer, run: Run, opened: BufferedReader, counts: Counter[str], countries: Countries, *, as_json: bool
-) -> list[tuple[FileRow, Refused]]:
+    producer: Producer,
+    run: Run,
+    opened: BufferedReader,
+    refused: RefusedRows,
+    counts: Counter[str],
+    countries: Countries,
+    *,
+    as_json: bool,
+) -> None:
     """Report what would be accepted, refused and charged."""
-    refused: list[tuple[FileRow, Refused]] = []
     estimates: Counter[tuple[str, str]] = Counter()
     extra_parts = ExtraParts()
     for row, answer in intake.rehearse(producer, run.rows(producer, opened)):
         if as_json:
             print_json(answer_json(answer, row=row.number, line=row.line))
         if isinstance(answer, Refused):
-            refused.append((row, answer))
+            refused.add(row, answer)
         count(counts, answer)
         if isinstance(answer, Rehearsed) and not answer.repeated:
             estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
@@ -46,4 +52,3 @@ def rehearse(
             print_line(line)
     for name, amount in over.items():
         err.print(f"{name}: over its budget by {credits(amount)} credits", markup=False, highlight=False)
-    return refused

@@ -8,16 +8,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from threelane.contract.errors import Refused
+from threelane.interfaces.command.bulk.refused_file import RefusedRows
 from threelane.interfaces.command.printing import err, out, print_line
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import credits, shown_at
 from threelane.producer.accept import Accepted
-from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.intake import Known
 from threelane.producer.rehearse import Rehearsed
 from threelane.store.batches import Batch
-
-MOST_SHOWN = 1_000  # refused rows in a table; --json prints all
 
 
 def count(counts: Counter[str], answer: Accepted | Rehearsed | Refused | Known) -> None:
@@ -35,16 +33,16 @@ def count(counts: Counter[str], answer: Accepted | Rehearsed | Refused | Known) 
             counts["opt_out_parts"] += answer.opt_out_parts
 
 
-def print_refused(refused: list[tuple[FileRow, Refused]]) -> None:
-    if not refused:
+def print_refused(refused: RefusedRows) -> None:
+    if not refused.number:
         return
     table = Table("row", "line", "code", "field", "problem", "remedy", title="refused")
-    for row, answer in refused[:MOST_SHOWN]:
+    for number, line, answer in refused.first:
         told_by = (answer.code, answer.field, answer.problem, answer.remedy)
-        table.add_row(str(row.number), str(row.line), *map(escape, told_by))
+        table.add_row(str(number), str(line), *map(escape, told_by))
     out.print(table)
-    if len(refused) > MOST_SHOWN:
-        print_line(f"and {len(refused) - MOST_SHOWN:,} more: --json prints all")
+    if refused.number > len(refused.first):
+        print_line(f"and {refused.number - len(refused.first):,} more: --json prints all")
 
 
 def summary(counts: Counter[str], *, dry_run: bool) -> str:

@@ -15,6 +15,7 @@ from threelane.contract.errors import Refused
 from threelane.contract.prices import country as country_of
 from threelane.contract.refusal import Code, Refusal
 from threelane.interfaces.command.bulk.planning import Run
+from threelane.interfaces.command.bulk.refused_file import RefusedRows
 from threelane.interfaces.command.bulk.report import count, progress_bar
 from threelane.interfaces.command.caller import answer_json
 from threelane.interfaces.command.printing import err, print_json, print_line
@@ -37,12 +38,19 @@ class Sending:
     """One run of a job: through the canary, to the end."""
 
     def __init__(
-        self, producer: Producer, run: Run, opened: BufferedReader, counts: Counter[str], *, as_json: bool
+        self,
+        producer: Producer,
+        run: Run,
+        opened: BufferedReader,
+        refused: RefusedRows,
+        counts: Counter[str],
+        *,
+        as_json: bool,
     ) -> None:
         self._producer, self._run, self._opened, self._counts, self._as_json = producer, run, opened, counts, as_json
         run.enter_earlier(producer)
         self._rows = run.rows(producer, opened)
-        self._refused: list[tuple[FileRow, Refused]] = []
+        self._refused = refused
         self._last = 0
         self.countries = Countries()
 
@@ -77,8 +85,8 @@ class Sending:
             err.print(stopped, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(Exit.STOPPED)
 
-    def rest(self) -> list[tuple[FileRow, Refused]]:
-        """Send the remaining rows; returns the refused ones."""
+    def rest(self) -> None:
+        """Send the remaining rows."""
         file = self._run.job.file
         size = os.fstat(self._opened.fileno()).st_size
         with progress_bar(self._as_json) as progress:
@@ -92,21 +100,20 @@ class Sending:
         if self._as_json:
             more = {"finished": True} if self.is_finished else {}
             print_json({"summary": self._counts, "countries": self.countries.by_cost(), **more})
-        return self._refused
 
     @property
     def is_finished(self) -> bool:
         """Whether the job was finished before this run: no row is left that could be sent, now or later."""
         is_new = self._counts["accepted"] > self._counts["repeated"]
         is_known = bool(self._run.job.name) and self._counts["repeated"] > 0
-        return is_known and not is_new and not any(answer.code in _TRY_AGAIN for _, answer in self._refused)
+        return is_known and not is_new and not (_TRY_AGAIN & self._refused.codes)
 
     def _send(self, rows: Iterator[FileRow]) -> Iterator[tuple[FileRow, Answer | Known]]:
         for row, answer in intake.send(self._producer, rows):
             if self._as_json:
                 print_json(answer_json(answer, row=row.number, line=row.line))
             if isinstance(answer, Refused):
-                self._refused.append((row, answer))
+                self._refused.add(row, answer)
             count(self._counts, answer)
             if isinstance(answer, Accepted) and not answer.repeated and not isinstance(row.content, Refusal):
                 to = str(row.content["to"]).removeprefix("+")
