@@ -90,7 +90,7 @@ def test_the_report_of_refused_rows_is_corrected_and_sent(
     first = typed("bulk", str(file), "--refused", str(report), environment=environment)
 
     assert Exit.REFUSED == first.returncode
-    assert "refused.csv has 2 refused rows. Correct and send it with --batch people.csv" in first.stderr
+    assert "refused.csv has 2 refused rows. Correct and send it with --batch=people.csv" in first.stderr
     assert "'=1+1" in report.read_text("utf-8-sig")
     corrected = report.read_text("utf-8-sig").replace("#N/A", "Hello").replace(f"{C[:5]},", f"{C},")
     report.write_text(corrected, encoding="utf-8-sig")
