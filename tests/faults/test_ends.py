@@ -15,6 +15,7 @@ import redis
 from tests.integration.conftest import SECRET, Workers, log_of, taken, threelane_child
 from tests.rabbit import ONLY_THERE, RabbitServer
 from tests.servers import RedisServer, freeze, wait_until
+from tests.slow import also_slow
 from threelane import Producer, ProducerSettings, Status
 from threelane.demo.child import Child
 from threelane.runtime.exits import Exit
@@ -142,7 +143,7 @@ def test_a_hanging_gateway_does_not_hold_the_end(own_redis: RedisServer, worker:
 
 
 @pytest.mark.parametrize("command", ["api", "callbacks", "webhooks", "exporter"])
-@pytest.mark.parametrize("numbers", [ONE_SIGNAL, THREE_SIGNALS], ids=["one-signal", "three-signals"])
+@pytest.mark.parametrize("numbers", [THREE_SIGNALS, *also_slow(ONE_SIGNAL)], ids=["three-signals", "one-signal"])
 @pytest.mark.parametrize("harm", [frozen, killed])
 def test_an_endpoint_ends_with_0_while_redis_is_away(
     command: str, numbers: Signals, harm: Harm, own_redis: RedisServer, tmp_path: Path
