@@ -163,6 +163,10 @@ CASES: tuple[Case, ...] = (
     mixed("two-numbers.csv", f"to,text\n{A} / {B},Hello\n{C},Hi\n", ((1, "two numbers"),), ((C, "Hi"),)),
     mixed("twice.csv", f"to,text\n{A},Hello\n+27 83 123 0001,Hello\n{B},Hi\n", ((2, "as in row 1"),), TWO),
     good("sent-twice.csv", f"to,text\n{A},Hello\n{A},Hello\n", ((A, "Hello"), (A, "Hello")), "--duplicates", "send"),
+    mixed("report-without-its-columns.csv", f"to,text\n'+{A},'-50% today\n'+{B},'- so it is' she said\n",
+          ((1, "an apostrophe before '-'"),), ((B, "'- so it is' she said"),)),
+    mixed("report-in-capitals.csv", f"to,text,LINE,Code,Remedy,\n'+{A},'-50% today,2,101,x,\n", (),
+          ((A, "-50% today"),)),
     # workbooks
     good("sheet.xlsx", _BIG),
     good("typed.xlsx", workbook(HEADER + row(2, number("A2", A), number("B2", "0.30000000000000004"))), ((A, "0.3"),)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from functools import cached_property
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -44,6 +46,18 @@ class OnDemand(TyperCommand):
         return self.imported.make_context(*given, **more)
 
 
+def _escaped(failed: UnicodeError) -> tuple[str, int]:
+    """Return characters as JSON escapes them, which keeps JSON valid."""
+    if not isinstance(failed, UnicodeEncodeError):
+        raise failed
+    units = failed.object[failed.start : failed.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)), failed.end
+
+
+ESCAPED = "threelane-escaped"
+codecs.register_error(ESCAPED, _escaped)
+
+
 class Commands(TyperGroup):
     """The outermost group: imports commands on demand, and turns every exception into a sentence and an exit code."""
 
@@ -51,6 +65,12 @@ class Commands(TyperGroup):
         """Have the commands of the registry, without those whose code is not part of this installation."""
         there = (one for one in COMMANDS if not one.part or extras.includes(one.part))
         super().__init__(**options | {"commands": {one.name: OnDemand(one) for one in there}})
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command line; what standard output cannot encode is printed as escapes."""
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors=ESCAPED)
+        return super().main(*arguments, **options)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options of the whole command line, which may also follow the command."""

@@ -12,7 +12,7 @@ from threelane.producer.files import dialect, encoding, headers, kinds, workbook
 from threelane.producer.files.headers import Columns, is_number_column
 from threelane.producer.files.jsonlines import read_json_lines
 from threelane.producer.files.kinds import Kind
-from threelane.producer.files.refused import from_report, refused_before
+from threelane.producer.files.refused import from_report, is_escaped, refused_before
 from threelane.producer.files.row import COUNTRY, EMPTY, FileRow, How, Identity, InvalidFile, Noticed, RawRow
 from threelane.producer.files.template import Template
 
@@ -129,6 +129,8 @@ def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, trailing: int | Non
         cells = tuple(map(from_report, row.cells)) if unescaped else row.cells
         problem = row.refusal or (refused_before(columns.header, cells) if unescaped else None)
         content = problem or _content(columns, row, cells, trailing)
+        if trailing is not None and not unescaped and not isinstance(content, Refusal):
+            content = _escaped_cell(content) or content
         yield FileRow(number, row.line, content, header=columns.header, cells=cells)
     if columns is None:
         raise InvalidFile(EMPTY)
@@ -185,6 +187,18 @@ def _outside(columns: Columns, cells: Sequence[str], trailing: int) -> Refusal |
         return invalid(
             "row", f"a cell in column {beside + 1}, which has no name", "quote texts with commas, or name the column"
         )
+    return None
+
+
+def _escaped_cell(content: Mapping[str, str]) -> Refusal | None:
+    """Return the refusal of a row of a report from which its last columns, and so its mark, were deleted."""
+    for name, cell in content.items():
+        if name != "to" and is_escaped(cell) and "'" not in cell[1:]:
+            return invalid(
+                name,
+                f"an apostrophe before {cell[1]!a}, as a report of refused rows has it",
+                "remove it, or leave the report its columns line, code, problem and remedy",
+            )
     return None
 
 

@@ -18,7 +18,7 @@ import redis
 from tests.bulk import printed
 from tests.nudges import nudges_of
 from tests.properties.system import open_system
-from tests.servers import RedisServer, stored, typed, wait_until
+from tests.servers import RedisServer, stored, threelane, typed, wait_until
 from threelane import Status
 from threelane.contract.prices import CREDIT
 from threelane.runtime.exits import Exit
@@ -301,6 +301,32 @@ def test_files_with_names_of_any_script_are_jobs_of_their_own(
         assert {"code": 0} == run(environment, tmp_path / name, A)[-1]
     assert len(names) == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
     assert {"code": Exit.FINISHED} == run(environment, tmp_path / unicodedata.normalize("NFD", names[0]), A)[-1]
+
+
+def test_a_row_that_was_sent_counts_before_a_duplicate_above_it(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """Sorting a file changes nothing: not which of two rows of a person is the one that counts."""
+    file, other = tmp_path / "sorted.csv", A.replace("A", "Another")
+    plan, *_, code = run(environment, file, A, other, B)
+    assert (plan_of(new=2, refused=1), {"code": 1}) == (plan, code)
+    for words in ((), ("--send-changed",), ("--send-changed", "--dry-run")):
+        plan, _, refused, *_ = run(environment, file, B, other, A, words=words)
+        assert plan_of(known=2, refused=1) == plan
+        assert "duplicate: the same recipient as in row 3" == refused["problem"]
+    assert 2 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+
+
+def test_standard_output_of_any_encoding_shows_every_character_in_some_way(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A pipe of Windows has code page 1252; an error after the rows were sent would look as if they were not."""
+    file = tmp_path / "people.csv"
+    file.write_text(f"to,text\n{A}\n", encoding="utf-8")
+    words = ("bulk", *INTERNATIONAL, str(file), "--batch", "ф😀", "--dry-run")
+    completed = threelane(*words, environment=environment | {"PYTHONIOENCODING": "ascii"})
+    assert (0, "") == (completed.returncode, completed.stderr[: completed.stderr.find("row 1")])
+    assert "\\u0444\\ud83d\\ude00: new 1" in completed.stdout
 
 
 def test_two_rows_alike_are_two_messages_and_stay_two(

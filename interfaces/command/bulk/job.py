@@ -26,7 +26,7 @@ from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import job as jobs
 from threelane.producer.files import numbers as numbers_of_files
 from threelane.producer.files.bulk import FileRow
-from threelane.producer.files.duplicates import without_duplicates
+from threelane.producer.files.duplicates import KeptRows
 from threelane.producer.files.identity import default_name, identified
 from threelane.producer.files.junk import without_junk
 from threelane.producer.files.kinds import Kind
@@ -102,11 +102,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return bulk_file.read_file(opened, self.how, self.format, self.noticed)
 
     def rows(self, opened: BufferedReader) -> Iterator[FileRow]:
-        """Yield the rows to send."""
+        """Yield the rows to send, by the file alone."""
+        return self.without_duplicates(self.each_row(opened), KeptRows())
+
+    def without_duplicates(self, rows: Iterator[FileRow], kept: KeptRows) -> Iterator[FileRow]:
+        """Refuse further rows of a recipient, unless they are wanted."""
+        return kept.without_duplicates(rows) if self.duplicates is Duplicates.REFUSE else rows
+
+    def each_row(self, opened: BufferedReader) -> Iterator[FileRow]:
+        """Yield the rows, also those whose recipient has another one."""
         rows = numbers_of_files.read_rows(self.read(opened), self.rules, self.how.wanted)
         rows = without_junk(rows, self.template)
         rows = jobs.with_text(rows, self.template) if self.template else rows
-        rows = without_duplicates(rows) if self.duplicates is Duplicates.REFUSE else rows
         return identified(jobs.with_fields(rows, self.fields), self.name, self.rules.producer)
 
 

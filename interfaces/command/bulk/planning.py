@@ -14,6 +14,7 @@ from threelane.interfaces.command.bulk.job import Job
 from threelane.interfaces.command.printing import err, print_json, print_line, wrong_usage
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow
+from threelane.producer.files.duplicates import KeptRows
 from threelane.producer.files.earlier import Earlier, enter, incomparable
 from threelane.producer.files.past import with_known
 from threelane.producer.files.plan import Plan, make_plan, without_changed
@@ -37,6 +38,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     plan: Plan
     earlier: Earlier
+    kept: KeptRows
     sends_changed: bool
 
     def rows(self, producer: Producer, opened: BufferedReader) -> Iterator[FileRow]:
@@ -44,7 +46,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
         Each window of rows is looked up again: the file may have been edited since the plan was made.
         """
-        rows = with_known(producer, self.job.rows(opened), self.earlier)
+        rows = with_known(producer, self.job.each_row(opened), self.earlier)
+        rows = self.job.without_duplicates(rows, self.kept)
         return rows if self.sends_changed else without_changed(rows, self.plan.replaced)
 
     def enter_earlier(self, producer: Producer) -> None:
@@ -67,7 +70,11 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
 
     Raises Forgotten.
     """
-    plan, earlier = _plan(producer, job, opened)
+    kept = KeptRows()
+    plan, earlier = _plan(producer, job, opened, kept)
+    if kept.has_changed:  # a known row stands below a new one of the same recipient, which was planned as new
+        opened.seek(0)
+        plan, earlier = _plan(producer, job, opened, kept)
     opened.seek(0)
     _refuse_doubtful(job, earlier)
     if as_json:
@@ -82,17 +89,17 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
         err.print(_OTHER_OPTIONS, markup=False, highlight=False, soft_wrap=True)
     if plan.changed and not send_changed and not as_json:
         send_changed = is_confirmed(f"{plan.changed:,} rows changed since an earlier run. Send them, too?")
-    return Run(job=job, plan=plan, earlier=earlier, sends_changed=send_changed)
+    return Run(job=job, plan=plan, earlier=earlier, kept=kept, sends_changed=send_changed)
 
 
-def _plan(producer: Producer, job: Job, opened: BufferedReader) -> tuple[Plan, Earlier]:
+def _plan(producer: Producer, job: Job, opened: BufferedReader, kept: KeptRows) -> tuple[Plan, Earlier]:
     earlier = Earlier(
         job.name,
         job.former_name,
         _lines(opened) if job.former_name else 0,
         is_shared=job.shares_former_name and read_progress(job.file, job.former_name) is None,
     )
-    rows = with_known(producer, job.rows(opened), earlier)
+    rows = job.without_duplicates(with_known(producer, job.each_row(opened), earlier), kept)
     return make_plan(producer, rows, job.name, job.rules.producer, earlier), earlier
 
 
