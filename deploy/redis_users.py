@@ -140,7 +140,7 @@ class RedisUser:
             ("~", tuple(one for one in self.both if KINDS[one].type == "string"), [], STRINGS),
             ("%W~", tuple(one for one in self.writes if KINDS[one].type == "string"), [], "set"),
             ("%W~", self.trims, [], TRIMMING),
-            ("%R~", self.looked_up, [], "hget hmget hlen"),
+            ("%R~", self.looked_up, [], "hget hmget hlen pexpiretime"),
             ("~", self.edited, [], "hget hmget hlen hset hdel"),
             ("~", self.noted, [], "hget hexists hsetnx"),
             ("%R~", self.finds, [], FINDING),
@@ -250,7 +250,7 @@ USERS = (
         finds=INDEXED,
         lists_ids=(Key.DAMAGED, Key.RECORD),
         scripts=INTAKE,
-        commands="memory|stats hgetall hmget hget get lpush llen",
+        commands="memory|stats hgetall hmget hget get lpush llen pexpiretime",
         lists=PUSHED,
     ),
     RedisUser(
