@@ -104,7 +104,6 @@ class Messages:
         """Yield what a message with the content of a row may have, from the cheapest."""
         yield one.content
         renamed = {"batch": self._former_job} if one.batch == self._job else {}
-        yield from former_fingerprints(content, renamed)
         for options in self._options[one.to]:
             yield from former_fingerprints(content, {**renamed, **options.fields})
 
