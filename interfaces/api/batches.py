@@ -7,8 +7,10 @@ another producer is unknown to the others, with the same response as one that do
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from itertools import islice
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
 from threading import Lock
 from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
@@ -29,7 +31,6 @@ from threelane.interfaces.api.describe import EXAMPLE_ID, answer, csv_file, prob
 from threelane.interfaces.api.fair_share import NoRoom
 from threelane.interfaces.api.problem import busy, stop
 from threelane.interfaces.api.service import LEASE, Service, Shared
-from threelane.interfaces.api.waiting import changed_by
 from threelane.operations import batch_report
 from threelane.producer import pause as pausing
 from threelane.producer.cancel import Cancelled, CancelResult
@@ -228,19 +229,50 @@ def _progress(service: Service, one: Batch, found: Iterator[BatchMessage]) -> Ba
 
 def _scanned(service: Service, key: ApiKey, name: str, producer: str | None) -> BatchProgress:
     """Return the progress of a batch that is not listed, by all records; ends the request if there is none."""
-    whose = producer if producer is not None and key.may_view else "" if key.may_view else key.producer
-    if producer not in (None, whose):
-        unknown()
+    with _one_scan():
+        first, found = _of_records(service, key, name, producer)
+        return _progress(service, _unlisted(first, 0), map(_as_listed, found))
+
+
+@contextmanager
+def _one_scan() -> Iterator[None]:
+    """End a request that scans all records while another one does."""
     if not _counting.acquire(blocking=False):
         remedy = "wait for the seconds in Retry-After"
         raise stop(429, "another batch is being counted", headers={"Retry-After": "1"}, remedy=remedy)
     try:
-        found = map(_as_listed, find.search(service.redis, Filter(batch=name, producer=whose)))
-        one = Batch(producer=whose, name=name, started=0, last_accepted=0, accepted=0, ends=0)
-        counted = _progress(service, one, found)
+        yield
     finally:
         _counting.release()
-    return counted if counted.total else unknown()
+
+
+def _of_records(
+    service: Service, key: ApiKey, name: str, producer: str | None
+) -> tuple[FoundMessage, Iterator[FoundMessage]]:
+    """Return the first and all messages of a batch that is not listed, by the rules of ``lookup``; ends the request."""
+    whose = key.producer if producer is None else producer
+    if whose != key.producer and not key.may_view:
+        unknown()
+    of_whose = find.search(service.redis, Filter(batch=name, producer=whose))
+    own: Iterator[FoundMessage] = (one for one in of_whose if one.producer == whose)
+    first = next(own, None)
+    if first is None and producer is None and key.may_view:
+        own = _of_one_producer(find.search(service.redis, Filter(batch=name)))
+        first = next(own, None)
+    return (first, chain([first], own)) if first else unknown()
+
+
+def _of_one_producer(found: Iterator[FoundMessage]) -> Iterator[FoundMessage]:
+    """Yield messages of one producer; ends the request at one of another producer."""
+    first = next(found, None)
+    for one in chain([first] if first else [], found):
+        if first and one.producer != first.producer:
+            ambiguous([first.producer, one.producer])
+        yield one
+
+
+def _unlisted(first: FoundMessage, accepted: int) -> Batch:
+    return Batch(producer=first.producer, name=first.batch, started=0, last_accepted=0, accepted=accepted, ends=0)
 
 
 def _as_listed(one: FoundMessage) -> BatchMessage:
@@ -309,11 +341,12 @@ async def cancel_batch_messages(
     return answered(await service.aside(key.producer, cancel, service, one, name_of(key)))
 
 
-def cancel(service: Service, one: Batch, who: str) -> CancelResults:
-    """Cancel a batch; the audit names who did."""
+def cancel(service: Service, one: Batch, who: str, *, unlisted: bool = False) -> CancelResults:
+    """Cancel a batch; the audit names who did.  ``unlisted``: also messages that it does not list, by a scan."""
     audit.add(service.redis, "cancel batch", described(one), who)
     counts: Counter[str] = Counter()
-    for ids in progress.cancellable(service.redis, one.producer, one.name):
+    found = progress.cancellable(service.redis, one.producer, one.name)
+    for ids in _with_unlisted(service, one, found) if unlisted else found:
         counts.update(each.answer for each in service.producer.cancel(ids))
     return _results(counts)
 
@@ -340,22 +373,41 @@ def _results(counts: Counter[Any], messages: list[Cancelled] | None = None, curs
 
 @router.delete(
     "/batches/{batch:batch}",
-    responses=answer(200, CancelledBatch, "how many were cancelled", CancelledBatch(41, 0, 2, 1)) | problems(),
+    responses=answer(200, CancelledBatch, "how many were cancelled", CancelledBatch(41, 0, 2, 1)) | problems(404),
 )
-async def cancel_batch(service: Shared, key: Caller, batch: BatchName) -> Response:
-    """Cancel all messages of a batch that were not sent yet, also those that processes of earlier versions sent.
+async def cancel_batch(
+    request: Request, service: Shared, key: Caller, batch: BatchName, producer: OfProducer = None
+) -> Response:
+    """Cancel as POST /v1/batches/{batch}/cancel does, and also messages that processes of earlier versions accepted.
 
-    This scans all waiting messages: prefer POST /v1/batches/{batch}/cancel.  Those being sent are not retried.
+    This scans all waiting messages: prefer POST.
     """
-    return await service.aside(key.producer, _cancel_all, service, key, batch)
+    one = await service.aside(key.producer, lookup, service, key, batch, producer)
+    if one is None:
+        one = await service.aside(key.producer, _counted, service, key, batch, producer)
+    require_change(key, one)
+    await hold_memory(request, service, key.producer, 2 * row_octets(one))
+    done = await service.aside(key.producer, partial(cancel, service, one, name_of(key), unlisted=True))
+    return answered(CancelledBatch(done.cancelled, done.asked, done.too_late, done.not_retried))
 
 
-def _cancel_all(service: Service, key: ApiKey, batch: str) -> Response:
-    counts: Counter[str] = Counter()
-    for one in service.producer.cancel_all(batch=batch, producer=changed_by(key)):
-        counts[one.answer] += 1
-    named = (CancelResult.CANCELLED, CancelResult.ASKED, CancelResult.TOO_LATE, CancelResult.NOT_RETRIED)
-    return answered(CancelledBatch(*(counts[one] for one in named)))
+def _counted(service: Service, key: ApiKey, name: str, producer: str | None) -> Batch:
+    """Return a batch that is not listed, with the number of its records; ends the request if there is none."""
+    with _one_scan():
+        first, found = _of_records(service, key, name, producer)
+        return _unlisted(first, sum(1 for _ in found))
+
+
+def _with_unlisted(service: Service, one: Batch, listed: Iterator[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """Yield the ids that a batch lists, then those of its other messages in the indexes of all waiting messages."""
+    seen = set[bytes]()
+    for ids in listed:
+        seen.update(map(bytes.fromhex, ids))
+        yield ids
+    for ids in find.cancellable(service.redis, Filter(batch=one.name, producer=one.producer)):
+        new = [each for each in ids if bytes.fromhex(each) not in seen]
+        for found in find.matching(service.redis, new, Filter(batch=one.name)):  # no producer matches all of them
+            yield [each.id for each in found if each.producer == one.producer]
 
 
 def lookup(service: Service, key: ApiKey, name: str, producer: str | None) -> Batch | None:
@@ -369,9 +421,14 @@ def lookup(service: Service, key: ApiKey, name: str, producer: str | None) -> Ba
     recent = islice(batches.listed(service.redis), MOST_LOOKED_AT)
     others = [each for each in recent if each.name == name]
     if len(others) > 1:
-        detail = f"batches of several producers have this name: {', '.join(each.producer or '-' for each in others)}"
-        raise stop(422, detail, code=Code.INVALID, field="query.producer", remedy="name one of them")
+        ambiguous([each.producer for each in others])
     return others[0] if others else None
+
+
+def ambiguous(producers: Sequence[str]) -> NoReturn:
+    """End a request for a name that batches of several producers have."""
+    detail = f"batches of several producers have this name: {', '.join(each or '-' for each in producers)}"
+    raise stop(422, detail, code=Code.INVALID, field="query.producer", remedy="name one of them")
 
 
 def known(service: Service, key: ApiKey, name: str, producer: str | None) -> Batch:
@@ -382,9 +439,14 @@ def known(service: Service, key: ApiKey, name: str, producer: str | None) -> Bat
 def changeable(service: Service, key: ApiKey, name: str, producer: str | None) -> Batch:
     """Return a batch that the key may change: a viewer only reads those of other producers."""
     one = known(service, key, name, producer)
+    require_change(key, one)
+    return one
+
+
+def require_change(key: ApiKey, one: Batch) -> None:
+    """End a request of a viewer that would change a batch of another producer."""
     if not (key.operator or one.producer == key.producer):
         raise lacking("operator", "--operator")
-    return one
 
 
 def unknown() -> NoReturn:

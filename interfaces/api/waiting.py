@@ -83,8 +83,3 @@ def move_message(service: Shared, key: Caller, message_id: MessageId, body: Sing
 def whose(key: ApiKey) -> str:
     """Return the producer whose messages a key may see; empty for all."""
     return "" if key.may_view else key.producer
-
-
-def changed_by(key: ApiKey) -> str:
-    """Return the producer whose messages a key may change; empty for all."""
-    return "" if key.operator else key.producer

@@ -204,13 +204,13 @@ def test_a_viewer_reads_what_operators_read_and_changes_nothing(api: Api) -> Non
         ("DELETE", "/v1/holds/account", None),
         ("POST", "/v1/dead-letters/redrive", {"code": "301"}),
         ("DELETE", f"/v1/messages/{message_id}", None),
+        ("DELETE", "/v1/batches/news", None),
         ("PATCH", f"/v1/schedules/{message_id}", {"deliver_at": "2031-06-30T14:00:00Z"}),
         ("POST", "/v1/suppressions", {"number": "27831234567"}),
         ("POST", "/v1/suppressions/lift", {"number": "27831234567"}),
     ]
     assert [200] * len(reads) == [api.request(*one, viewer).status for one in reads]
     assert [403] * len(changes) == [api.request(*one, viewer).status for one in changes]
-    assert {0} == set(api.request("DELETE", "/v1/batches/news", None, viewer).body.values())
     assert "queued" == api.request("GET", f"/v1/messages/{message_id}", None, shop).body["status"]
 
 

@@ -29,6 +29,7 @@ OPERATIONS = [
     ("POST", "/pause"),
     ("POST", "/resume"),
     ("POST", "/cancel"),
+    ("DELETE", ""),
 ]
 
 
@@ -127,7 +128,7 @@ def test_a_batch_of_any_name_is_found_by_each_request(api: Api, name: str) -> No
     key = api.key("shop")
     send(api, key, name, 2)
     found = api.request("GET", address(name), key=key)
-    paused, back, cancelled = (api.request("POST", address(name, one), key=key) for _, one in OPERATIONS[3:])
+    paused, back, cancelled = (api.request("POST", address(name, one), key=key) for _, one in OPERATIONS[3:6])
     report = api.request("GET", address(name, "/report"), key=key)
 
     assert (200, name) == (found.status, found.body["batch"]["name"])
@@ -177,11 +178,11 @@ def test_a_viewer_reads_every_batch_and_an_operator_changes_it(api: Api) -> None
     listed = api.request("GET", "/v1/batches", key=viewer).body["batches"]
     messages = api.request("GET", address("news", "/messages"), key=viewer).body["messages"]
 
-    assert ([200] * 3, [403] * 3, [200] * 3) == (reads, refused, changed)
+    assert ([200] * 3, [403] * 4, [200] * 4) == (reads, refused, changed)
     assert [("shop", "news")] == [(one["producer"], one["name"]) for one in listed]
     assert {"27831******"} == {one["to"] for one in messages}
     noted = [(one.what, one.detail) for one in reversed(audit.read(api.redis, 10))]
-    assert [(f"{one} batch", "news of shop") for one in ("pause", "resume", "cancel")] == noted
+    assert [(f"{one} batch", "news of shop") for one in ("pause", "resume", "cancel", "cancel")] == noted
     assert {" of ops"} == {one.who[one.who.index(" of ") :] for one in audit.read(api.redis, 10)}
     send(api, api.key("bank"), "news")
     both = api.request("GET", address("news"), key=viewer)
@@ -242,3 +243,46 @@ def test_a_batch_of_an_earlier_version_is_counted_by_its_records(api: Api) -> No
     assert ({"queued": 3}, 3, 3) == (found["by_status"], found["total"], found["waiting"])
     assert 404 == api.request("GET", address("news"), key=api.key("other")).status
     assert 3 == api.request("DELETE", address("news"), key=key).body["cancelled"]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_delete_cancels_what_a_post_cancels(api: Api, listed: bool) -> None:
+    """Nothing of another producer, and nothing without the right; also of messages that an earlier version accepted."""
+    shop, bank, viewer, operator = (
+        api.key("shop"), api.key("bank"), api.key("audit", viewer=True), api.key("ops", operator=True)
+    )  # fmt: skip
+    send(api, shop, "news")
+    send(api, bank, "news", 2)
+    send(api, shop, "one")
+    if not listed:
+        api.redis.delete(*api.redis.keys("tl:batch*"))
+
+    def delete(key: str, name: str, more: str = "") -> tuple[int, Any]:
+        response = api.request("DELETE", address(name, more), key=key)
+        return response.status, response.body.get("cancelled", response.body.get("field"))
+
+    def waiting() -> list[int]:
+        return [api.request("GET", address("news"), key=one).body["waiting"] for one in (shop, bank)]
+
+    assert (422, "query.producer") == delete(operator, "news")
+    both = api.request("GET", address("news"), key=viewer)
+    assert (422, "query.producer") == (both.status, both.body["field"])
+    assert (404, "path.batch") == delete(bank, "news", "?producer=shop")
+    assert (404, "path.batch") == delete(operator, "news", "?producer=")
+    assert [403, 403] == [delete(viewer, *one)[0] for one in (("news", "?producer=shop"), ("one",))]
+    assert [3, 2] == waiting()
+    assert (200, 3) == delete(operator, "news", "?producer=shop")
+    assert [0, 2] == waiting()
+    assert (200, 0) == delete(shop, "news")
+    assert (200, 3) == delete(operator, "one")
+    assert {"cancel batch"} == {one.what for one in audit.read(api.redis, 10)}
+
+
+def test_a_delete_also_finds_what_an_earlier_version_accepted_into_a_listed_batch(api: Api) -> None:
+    """The batch lists the others only; each message counts once."""
+    key = api.key("shop")
+    first = send(api, key, "news")[0]
+    api.redis.hdel(keys.batch_rows(batches.digest("shop", "news")), bytes.fromhex(first))
+
+    assert 2 == api.request("POST", address("news", "/cancel"), key=key).body["cancelled"]
+    assert 1 == api.request("DELETE", address("news"), key=key).body["cancelled"]
