@@ -11,7 +11,7 @@ import msgspec
 from threelane.contract.schedule import DAY
 from threelane.store.batches import TAG_OCTETS
 from threelane.store.record import Field, Values
-from threelane.store.states import AT_REST, FINAL, Status
+from threelane.store.states import AT_REST, Status
 
 READ = (
     Field.STATUS,
@@ -77,11 +77,6 @@ class BatchMessage(msgspec.Struct, frozen=True, kw_only=True):
     estimate_millionths: int = 0
     charge_millionths: int | None = None
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing about it changes any more."""
-        return self.status in FINAL and self.charge_millionths is not None
-
 
 def of_record(message_id: str, record: Mapping[str, str]) -> BatchMessage:
     """Return a message by the readable fields of its record."""
@@ -105,7 +100,10 @@ def of_record(message_id: str, record: Mapping[str, str]) -> BatchMessage:
 
 
 def encode(one: BatchMessage, *, closed: bool) -> bytes:
-    """Return an outcome as a row keeps it after the tag; ``closed``: the record is not read again."""
+    """Return an outcome as a row keeps it after the tag; ``closed``: the record is gone, and not read again.
+
+    While it exists, a later receipt may correct its charge.
+    """
     charged = one.charge_millionths is not None
     amount = one.charge_millionths if one.charge_millionths is not None else one.estimate_millionths
     flags = _CLOSED * closed + _CHARGED * charged

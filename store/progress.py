@@ -1,4 +1,4 @@
-"""Progress: how far a batch is, from its rows and the records of those that have not ended for good.
+"""Progress: how far a batch is, from its rows and the records that still exist.
 
 Only the rows of the batch are read, 500 at a time, each record by a command of its own: no other message costs a read,
 and Redis is never busy for longer than a slice.

@@ -137,16 +137,33 @@ def test_a_copy_never_hides_what_happened_later(system: System, states: dict[str
     assert 0 == system.run(copy(system.client, own, ROWS_KEPT_MS, system.now))
 
 
+def test_a_later_receipt_corrects_the_charge(system: System) -> None:
+    """Also after its outcome was copied, while the record lives; the next copy keeps the corrected one."""
+    one, own = system.take(batch=NAME), digest("", NAME)
+    system.attempt(one, ACCEPTED)
+    for charge in (800_000, 1_600_000):
+        system.receive([StatusReport(one, "g" * 32, "004", Status.DELIVERED, charge)])
+        (listed,) = progress.messages(system.sync, "", NAME)
+        _, (on_page,) = progress.page(system.sync, own, 0, 10)
+        assert [charge] * 3 == [read(system).cost_so_far, listed.charge_millionths, on_page.charge_millionths]
+        assert 1 == system.run(copy(system.client, own, ROWS_KEPT_MS, system.now))
+    system.sync.delete(keys.record(one))
+
+    assert 1_600_000 == read(system).cost_so_far
+
+
 def test_a_batch_is_visited_once_a_day_and_not_at_all_when_all_is_copied(system: System) -> None:
     """A million rows are not read every hour."""
     one = system.take(batch=NAME)
     system.attempt(one, ACCEPTED)
     system.receive([StatusReport(one, "g" * 32, "004", Status.DELIVERED, 800_000)])
     assert 1 == system.run(copy_all(system.client, ROWS_KEPT_MS, system.now))
-    system.run(copy_all(system.client, ROWS_KEPT_MS, system.now + DAY))
+    system.sync.delete(keys.record(one))
+    assert 1 == system.run(copy_all(system.client, ROWS_KEPT_MS, system.now + DAY))
+    system.run(copy_all(system.client, ROWS_KEPT_MS, system.now + 2 * DAY))
     own = keys.batch(digest("", NAME))
     noted = system.sync.hget(own, "copied")
-    for days in (1.5, 2, 3):
+    for days in (2.5, 3, 4):
         assert 0 == system.run(copy_all(system.client, ROWS_KEPT_MS, system.now + int(days * DAY)))
 
     assert noted == system.sync.hget(own, "copied")

@@ -1,8 +1,8 @@
 """Copy outcomes: copies how the messages of batches ended, before their records expire; one worker, once an hour.
 
-A record is kept for 8 days or more after its message ended, so a batch is visited once a day.  Rows that do not change
-any more are not read again, nor is a batch of which all rows are so.  What ended longer ago than THREELANE_BATCH_DAYS
-leaves a batch that goes on; the list of batches loses those that are no longer kept.
+A record is kept for 8 days or more after its message ended, so a batch is visited once a day.  A row whose record is
+gone does not change any more: it is not read again, nor is a batch of which all rows are so.  What ended longer ago
+than THREELANE_BATCH_DAYS leaves a batch that goes on; the list of batches loses those that are no longer kept.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ async def _changes(client: redis.asyncio.Redis, ids: Sequence[str], found: Mappi
         record = row(READ, reply)
         message = outcome.of_record(one, record) if record else outcome.kept(one, found[field]) or BatchMessage(id=one)
         if not record or message.status in outcome.COPIED:
-            copied = outcome.encode(message, closed=not record or message.is_closed)
+            copied = outcome.encode(message, closed=not record)
             if copied != found[field][TAG_OCTETS:]:
                 changes.append(RowChange(octets(field), KEEPS, octets(copied)))
     return changes
