@@ -15,6 +15,8 @@ each(ARG.ids, function(i, id)
     keep_for(record, ARG.keep_ms)
     if from == Status.paused then count_of(Count.expired_paused, known.lane) end
     answers[i] = 1
+  elseif from == Status.paused then
+    index(KEY.paused, id, known.expires)  -- a producer of an earlier version moved the validity, and not this score
   end
 end)
 return moved(answers)

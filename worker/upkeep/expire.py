@@ -47,8 +47,11 @@ async def expire(client: redis.asyncio.Redis, retention_ms: int, now: int) -> in
 
 
 async def expire_paused(client: redis.asyncio.Redis, retention_ms: int, now: int) -> int:
-    """End all paused messages that are past their validity; their index is in its order, so few are read."""
-    ended, has_more = 0, True
+    """End all paused messages that are past their validity; their index is in its order, so few are read.
+
+    A page that is read a second time ends the round: nothing of it could be ended.
+    """
+    ended, has_more, before = 0, True, None
     while has_more:
         found: Any = await client.zrange(keys.PAUSED, "-inf", now, byscore=True, offset=0, num=BATCH)
         ids = await rows.take_ids(client, keys.PAUSED, found)
@@ -56,6 +59,7 @@ async def expire_paused(client: redis.asyncio.Redis, retention_ms: int, now: int
         ends = await _expire.run(client, records=records, now=now, keep_ms=retention_ms, ids=ids) if ids else []
         over = [one for one, has_ended in zip(ids, ends, strict=True) if has_ended]
         logs.events("expired", [{"id": one, "was": Status.PAUSED, "owner": "operator"} for one in over])
-        ended, has_more = ended + len(over), len(found) == BATCH
+        ended, has_more = ended + len(over), len(found) == BATCH and found != before
+        before = found
         await asyncio.sleep(PAUSE_SECONDS if has_more else 0)
     return ended
