@@ -14,7 +14,7 @@ from threelane.store.keys import RecordKey
 from threelane.store.scripts import script, texts
 from threelane.store.states import Status
 
-BATCH = 500
+SLICE = 100  # messages of one script, a few milliseconds of Redis
 
 
 class CancelResult(StrEnum):
@@ -63,8 +63,8 @@ def cancel(
     ``gateway_stops``: the gateway's API can stop messages that the gateway holds.
     """
     answers: list[Cancelled] = []
-    for start in range(0, len(ids), BATCH):
-        batch = ids[start : start + BATCH]
+    for start in range(0, len(ids), SLICE):
+        batch = ids[start : start + SLICE]
         replies = _cancel(
             client,
             records=keys.records(batch),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 import redis
@@ -16,6 +17,7 @@ from tests.integration.conftest import Workers, taken
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, free_port, stored, wait_until
 from threelane import Producer, ProducerSettings, Status
+from threelane.producer import cancel as cancelling
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import CancelResult
 from threelane.producer.outage import Unavailable
@@ -161,6 +163,17 @@ def test_a_filter_cancels_exactly_its_matches(producer: Producer, wanted: dict[s
     stand = {number for number, one in enumerate(producer.statuses(ids)) if one and one.status is Status.CANCELLED}
     assert meant == stand
     assert [] == list(producer.cancel_all(**wanted)), "a second time there is nothing left"
+
+
+def test_a_cancel_holds_redis_for_100_messages_at_a_time(producer: Producer, system: System) -> None:
+    """Lane 1 waits for no longer than that, however large a batch is."""
+    rows = [{"to": str(27831000000 + at), "text": "x", "batch": "b"} for at in range(250)]
+    assert all(one.accepted for one in producer.send_many(rows))
+    with mock.patch.object(cancelling, "_cancel", wraps=cancelling._cancel) as script:
+        assert 250 == len(list(producer.cancel_batch("b")))
+
+    assert [100, 100, 50] == [len(call.kwargs["ids"]) for call in script.call_args_list]
+    assert 0 == system.sync.zcard(keys.QUEUED[3])
 
 
 def test_a_filter_finds_dead_letters_and_no_sent_messages(producer: Producer, system: System) -> None:
