@@ -16,7 +16,7 @@ import msgspec
 import redis
 
 from threelane.store import audit, keys, rows
-from threelane.store.batches import digest
+from threelane.store.batches import SLICE, digest
 from threelane.store.scripts import Item, number, script
 
 FORGOTTEN_MS = 90 * 24 * 3600 * 1000
@@ -90,25 +90,20 @@ def completing(one: Pause) -> dict[str, str]:
 
 def find(client: redis.Redis, producer: str, name: str) -> Pause | None:
     """Return the pause of a batch, or None; one whose row is unreadable is paused since an unknown time (0)."""
-    field = digest(producer, name)
-    raw = rows.entry(client, keys.PAUSES, field)
-    if raw is None:
-        return None
-    unreadable = Pause(producer=producer, name=name, since=0, by="")
-    return rows.decode(keys.PAUSES, field, raw, decode) or unreadable
+    return _readable(producer, name, rows.entry(client, keys.PAUSES, digest(producer, name)))
+
+
+def of(client: redis.Redis, names: Sequence[tuple[str, str]]) -> list[Pause | None]:
+    """Return for each producer and name the pause of that batch, or None, as ``find`` does."""
+    found: list[Pause | None] = []
+    for start in range(0, len(names), SLICE):
+        found += _of_slice(client, names[start : start + SLICE])
+    return found
 
 
 def since(client: redis.Redis, names: Sequence[tuple[str, str]]) -> list[int | None]:
     """Return for each producer and name since when that batch is paused, 0 for an unknown time; None: it is not."""
-    if not names:
-        return []
-    fields = [digest(*one) for one in names]
-    found: Any = rows.unless_damaged(keys.PAUSES, lambda: client.hmget(keys.PAUSES, fields), [None] * len(fields))
-    read = (
-        (raw, rows.decode(keys.PAUSES, field, raw, decode) if raw else None)
-        for field, raw in zip(fields, found, strict=True)
-    )
-    return [None if raw is None else one.since if one else 0 for raw, one in read]
+    return [one.since if one else None for one in of(client, names)]
 
 
 def listed(client: redis.Redis) -> list[PausedBatch]:
@@ -149,6 +144,19 @@ def members(found: Sequence[bytes]) -> list[Member]:
 def decode(raw: bytes) -> Pause:
     """Return a row; raises msgspec.MsgspecError."""
     return msgspec.json.decode(raw, type=Pause)
+
+
+def _of_slice(client: redis.Redis, names: Sequence[tuple[str, str]]) -> list[Pause | None]:
+    fields = [digest(*one) for one in names]
+    found: Any = rows.unless_damaged(keys.PAUSES, lambda: client.hmget(keys.PAUSES, fields), [None] * len(fields))
+    return [_readable(*one, raw) for one, raw in zip(names, found, strict=True)]
+
+
+def _readable(producer: str, name: str, raw: bytes | None) -> Pause | None:
+    if raw is None:
+        return None
+    unreadable = Pause(producer=producer, name=name, since=0, by="")
+    return rows.decode(keys.PAUSES, digest(producer, name), raw, decode) or unreadable
 
 
 def _paused(one: Pause, replies: Iterator[Any]) -> PausedBatch:

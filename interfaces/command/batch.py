@@ -93,21 +93,21 @@ def show(name: Name, producer: OfProducer = None, as_json: Json = False) -> None
 def pause(name: Name, producer: OfProducer = None, as_json: Json = False) -> None:
     """Send nothing of a batch until it is resumed; its messages keep their validity, and may expire."""
 
-    def begin(client: redis.Redis) -> PauseResult:
+    def begin(client: redis.Redis) -> tuple[Batch, PauseResult]:
         one, who = _known(client, name, producer), audit.user()
         was_paused = pauses.find(client, one.producer, one.name) is not None
         ids = (message_id for message_id, _ in batches.rows(client, one.producer, one.name))
         if not was_paused:
             audit.add(client, "pause batch", _described(one), who)
-        return pausing.pause(client, one.producer, one.name, ids, now_of(client), who)
+        return one, pausing.pause(client, one.producer, one.name, ids, now_of(client), who)
 
-    done = with_redis(begin)
+    one, done = with_redis(begin)
     if as_json:
         print_json(done)
         return
     since = f"{shown_at(done.since)} by {done.by}" if done.since else "an unknown time"
     print_line(
-        f"paused since {since}; {done.messages:,} messages put aside now: {pauses.commands(producer or '', name)[0]}"
+        f"paused since {since}; {done.messages:,} messages put aside now: {pauses.commands(one.producer, one.name)[0]}"
     )
 
 

@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     A row has changed if it is new, and its subscriber has a row in the batch that the file no longer has; ``replaced``
     are these subscribers.  ``gone`` counts the other rows of the batch that the file no longer has.  ``sent`` is the
     batch as earlier runs left it.  ``is_unread``: this user of Redis may not list the rows of a batch, so
-    each new row may be a changed one.
+    each new row may be a changed one.  ``places`` are the producers and names of all batches that rows have.
     """
 
     new: int = 0
@@ -51,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     replaced: Set[Subscriber] = frozenset()
     sent: Batch | None = None
     is_unread: bool = False
+    places: Set[tuple[str, str]] = frozenset()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -84,6 +85,7 @@ def make_plan(producer: Producer, rows: Iterable[FileRow], job: str, name: str, 
         replaced=replaced,
         sent=compared.batch_of(name),
         is_unread=compared.is_unread,
+        places=compared.places,
     )
 
 
@@ -112,6 +114,7 @@ class _Comparison:
         self._known: dict[str, set[bytes]] = defaultdict(set)
         self._new: Counter[Subscriber] = Counter()
         self.is_unread = False
+        self.places: set[tuple[str, str]] = set()
 
     def batch_of(self, name: str) -> Batch | None:
         """Return the job's batch of a producer, as it was before this run; raises Forgotten."""
@@ -124,6 +127,7 @@ class _Comparison:
         one = row.identity
         if one is None:
             return
+        self.places.add((one.producer, one.batch))
         found = self._earlier.found.get(one.producer)
         is_own = one.batch == self._job  # of another batch only messages of earlier versions are compared
         was_sent = bool(found and found.all) or (is_own and self.batch_of(one.producer) is not None)

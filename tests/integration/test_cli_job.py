@@ -22,7 +22,7 @@ from tests.servers import RedisServer, stored, threelane, typed, wait_until
 from threelane import Status
 from threelane.contract.prices import CREDIT
 from threelane.runtime.exits import Exit
-from threelane.store import budgets, keys, suppression
+from threelane.store import budgets, keys, pauses, suppression
 from threelane.store.budgets import Budget
 from threelane.store.suppression import Entry
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -433,6 +433,31 @@ def test_a_canary_that_fails_stops_the_rest(
     last = summary(completed)
     assert (0, 30, 5) == (completed.returncode, last["accepted"], last["repeated"])
     assert (25, 1) == (client.zcard(keys.QUEUED[3]), client.zcard(keys.DEAD))
+
+
+def test_a_run_into_a_paused_batch_says_so_and_takes_no_canary(
+    environment: dict[str, str], client: redis.Redis, tmp_path: Path
+) -> None:
+    """The rows are accepted and wait, which looks like sent; a canary would only time out."""
+    file = tmp_path / "-news.csv"
+    assert {"code": 0} == run(environment, file, A)[-1]
+    pauses.begin(client, "", "-news.csv", 1_767_225_600_000, "ann")
+    paused = {"producer": "", "name": "-news.csv", "since": 1_767_225_600_000, "by": "ann"}
+    paused |= {"resume": "threelane batch resume -- -news.csv"}
+
+    plan, *_, last, code = run(environment, file, A, B)
+    assert {"plan": plan_of(new=1, known=1)["plan"] | {"paused": [paused]}} == plan
+    assert ([paused], {"code": 0}) == (last["paused"], code)
+    file.write_text(f"to,text\n{A}\n{B}\n{C}\n", encoding="utf-8")
+    words = ("bulk", *INTERNATIONAL, str(file))
+    refused = typed(*words, "--canary", "1", environment=environment)
+    assert (2, True) == (refused.returncode, "--canary: the batch -news.csv is paused since" in refused.stderr)
+    assert paused["resume"] in refused.stderr
+    assert 2 == len(client.keys("tl:m:*"))  # type: ignore[arg-type]
+    sent = typed(*words, environment=environment)
+    lines = [one for one in sent.stdout.splitlines() if one.startswith("the batch -news.csv is paused since")]
+    assert (0, 2) == (sent.returncode, len(lines))
+    assert all("by ann" in one and one.endswith(str(paused["resume"])) for one in lines)
 
 
 def test_without_a_name_standard_input_is_not_a_job(

@@ -30,6 +30,7 @@ from threelane.store import audit, batches, find, keys, pauses
 from threelane.store import status as statuses
 from threelane.store.find import Filter
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.upkeep import expire as upkeep_expire
 from threelane.worker.upkeep import pauses as upkeep
 
 DAY = 24 * 3600 * 1000
@@ -138,6 +139,22 @@ def test_validity_goes_on_while_a_batch_is_paused(system: System) -> None:
     assert [Status.EXPIRED, Status.PAUSED] == states(system, [short, long])
     assert ["expired"] == [event["status"] for event in system.outcomes(short)]
     assert b"1" == system.sync.hget(keys.TALLY, "expired_paused:3")
+
+
+def test_paused_messages_that_an_earlier_version_rescheduled_expire_later(system: System) -> None:
+    """It moved their validity, and not their place in the index; a full page of them must not be read for ever."""
+    ids = [system.take(**SHOP, validity_period=1, to=f"2783123456{at}") for at in range(3)]
+    pause(system, ids)
+    before, later = system.now + 60_000, system.now + 120_000
+    for one in ids[:2]:
+        system.sync.hset(keys.record(one), "expires", later)
+    system.now = before
+    with mock.patch.object(upkeep_expire, "BATCH", 2):
+        assert 1 == system.expire()
+        assert {later} == {system.sync.zscore(keys.PAUSED, one) for one in ids[:2]}
+        system.now = later
+        assert 2 == system.expire()
+    assert [Status.EXPIRED] * 3 == states(system, ids)
 
 
 def test_a_paused_message_is_cancelled(system: System) -> None:
@@ -277,6 +294,8 @@ def test_a_batch_is_paused_shown_and_resumed_on_the_command_line(
     first, again = (run(redis_server, "pause", "Скидки 5%") for _ in range(2))
     assert "1 messages put aside now" in first.output
     assert "0 messages put aside now" in again.output
+    spaced = run(redis_server, "pause", " Скидки 5% ")  # as accept strips it
+    assert (0, True) == (spaced.exit_code, "threelane batch resume 'Скидки 5%'" in spaced.output)
     assert f"by {audit.user()}" in first.output
     assert "batch resume" in run(redis_server, "show", "Скидки 5%").output
     assert "paused" in run(redis_server, "list").output

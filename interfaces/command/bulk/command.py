@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from threelane.interfaces.command.bulk.job import Duplicates, Names, Reading, examined, make_job, own_fields
+from threelane.interfaces.command.bulk.paused import find_paused, print_paused
 from threelane.interfaces.command.bulk.planning import nothing_sent, plan_run
 from threelane.interfaces.command.bulk.preview import print_noticed, show_first
 from threelane.interfaces.command.bulk.reading import Columns, Encoding, Format, Sheet, refuse_encoding
@@ -108,7 +109,10 @@ def bulk(
         with examined(given, job) as (job, opened):
             with nothing_sent():
                 show_first(producer, job, opened, as_json=as_json)
-                planned = plan_run(producer, job, opened, send_changed=send_changed, as_json=as_json)
+                with_canary = bool(canary) and not dry_run
+                planned = plan_run(
+                    producer, job, opened, send_changed=send_changed, canary=with_canary, as_json=as_json
+                )
             print_noticed(job.noticed, as_json=as_json)
             is_finished = False
             if dry_run:
@@ -120,11 +124,13 @@ def bulk(
                     sending.canary(canary, most_percent, canary_wait)
                 sending.rest()
                 countries, is_finished = sending.countries, sending.is_finished
+            paused = [] if as_json else find_paused(producer, planned.plan)
     refused.write(job.name)
     if not as_json:
         print_refused(refused)
         print_countries(countries)
         print_line(summary(counts, dry_run=dry_run))
+        print_paused(paused)
     if is_finished:
         err.print(finished(job.name, planned.plan.sent), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(Exit.FINISHED)

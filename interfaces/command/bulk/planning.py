@@ -11,6 +11,7 @@ import msgspec
 
 from threelane.interfaces.command.bulk.confirm import is_confirmed
 from threelane.interfaces.command.bulk.job import Job
+from threelane.interfaces.command.bulk.paused import find_paused, in_json, print_paused, refuse_canary
 from threelane.interfaces.command.printing import err, print_json, print_line, wrong_usage
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow
@@ -65,10 +66,12 @@ def nothing_sent() -> Iterator[None]:
         raise Unavailable(problem, retry_after=away.retry_after, owner=away.owner) from None
 
 
-def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_changed: bool, as_json: bool) -> Run:
+def plan_run(
+    producer: Producer, job: Job, opened: BufferedReader, *, send_changed: bool, canary: bool, as_json: bool
+) -> Run:
     """Read the file once, and print what the run would do; the file is at its start again.
 
-    Raises Forgotten.
+    Ends the command if a canary would wait for a paused batch.  Raises Forgotten.
     """
     kept = KeptRows()
     plan, earlier = _plan(producer, job, opened, kept)
@@ -77,10 +80,14 @@ def plan_run(producer: Producer, job: Job, opened: BufferedReader, *, send_chang
         plan, earlier = _plan(producer, job, opened, kept)
     opened.seek(0)
     _refuse_doubtful(job, earlier)
+    paused = find_paused(producer, plan)
     if as_json:
-        print_json({"plan": plan.counts if job.name else plan.counts | {"named": False}})
+        print_json({"plan": plan.counts | ({} if job.name else {"named": False}) | in_json(paused)})
     else:
         print_line(sentence(job, plan))
+        print_paused(paused)
+    if canary:
+        refuse_canary(paused)
     if plan.is_unread:
         err.print(_UNREAD, markup=False, highlight=False, soft_wrap=True)
     if (plan.new or plan.changed) and not send_changed:

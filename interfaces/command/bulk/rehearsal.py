@@ -7,6 +7,7 @@ from io import BufferedReader
 
 from threelane.contract.errors import Refused
 from threelane.interfaces.command.bulk.extra_parts import ExtraParts
+from threelane.interfaces.command.bulk.paused import find_paused, in_json
 from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.refused_file import RefusedRows
 from threelane.interfaces.command.bulk.report import count
@@ -46,6 +47,7 @@ def rehearse(
     over = producer.over_budgets(estimates)
     if as_json:
         report = {"countries": countries.by_cost(), "over_budgets": over, "extra_parts": extra_parts.lines()}
+        report |= in_json(find_paused(producer, run.plan))
         print_json({"summary": counts, **report, "dry_run": True})
     else:
         for line in extra_parts.sentences():

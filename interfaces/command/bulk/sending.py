@@ -14,6 +14,7 @@ import typer
 from threelane.contract.errors import Refused
 from threelane.contract.prices import country as country_of
 from threelane.contract.refusal import Code, Refusal
+from threelane.interfaces.command.bulk.paused import find_paused, in_json
 from threelane.interfaces.command.bulk.planning import Run
 from threelane.interfaces.command.bulk.refused_file import RefusedRows
 from threelane.interfaces.command.bulk.report import count, progress_bar
@@ -99,6 +100,7 @@ class Sending:
             delete_progress(file)
         if self._as_json:
             more = {"finished": True} if self.is_finished else {}
+            more |= in_json(find_paused(self._producer, self._run.plan))
             print_json({"summary": self._counts, "countries": self.countries.by_cost(), **more})
 
     @property
