@@ -322,6 +322,11 @@ def test_a_reader_sees_its_batches_and_a_producer_only_what_it_knows(
             else:
                 with pytest.raises(Unavailable, match="permission"):
                     shop.batch("spring")
+    for user in ("api", "operator"):  # with reader, those that docs/batches.md lists
+        settings = {"redis_url": guarded.plain_url_of(user), "redis_ca_file": None}
+        with Producer(ProducerSettings(**settings, producer="shop")) as shop:
+            assert ["spring"] == [one.name for one in shop.batches() if one.ends]
+            assert (2, 2) == (getattr(shop.batch("spring"), "accepted", 0), len(list(shop.batch_report("spring"))))
     assert 2 == len(found)
     assert ["producer"] == [one.partition(" ")[0] for one in guarded.refusals()]
 
