@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader, TextIOWrapper
+from itertools import islice
 
 from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
@@ -20,6 +22,8 @@ __all__ = ["COUNTRY", "MAX_CELL", "FileRow", "Identity", "InvalidFile", "is_numb
 
 MAX_CELL = 10_000_000  # characters; a longer cell has an unclosed quote
 _KEPT = ("to", "text", COUNTRY)  # also when they are empty
+_BELOW_A_TITLE = 10  # rows among which a header is looked for
+_NUMBER = re.compile(r"[\"']?\+?\d{8,15}[\"']?")
 _NO_ROWS = "the file has a header and no rows: nothing to send"
 
 
@@ -123,11 +127,18 @@ def _rows(raw: Iterator[RawRow], how: How, noticed: Noticed, trailing: int | Non
             noticed.blank_rows += columns is not None and bool(row.cells)
             continue
         if columns is None:
-            columns, unescaped = _header(row, how, noticed)
+            try:
+                columns, unescaped = _header(row, how, noticed)
+            except InvalidFile as wrong:
+                if trailing is None:
+                    _refuse_sheet(wrong, raw, noticed)
+                raise
             continue
         number += 1
         cells = tuple(map(from_report, row.cells)) if unescaped else row.cells
         problem = row.refusal or (refused_before(columns.header, cells) if unescaped else None)
+        if trailing is not None:
+            problem = problem or _swallowed(columns, cells, noticed.separator)
         content = problem or _content(columns, row, cells, trailing)
         if trailing is not None and not unescaped and not isinstance(content, Refusal):
             content = _escaped_cell(content) or content
@@ -144,6 +155,15 @@ def _header(row: RawRow, how: How, noticed: Noticed) -> tuple[Columns, bool]:
     noticed.read = {name: columns.header[index] for index, name in columns.read}
     noticed.ignored = columns.ignored
     return columns, escaped
+
+
+def _refuse_sheet(wrong: InvalidFile, below: Iterator[RawRow], noticed: Noticed) -> None:
+    """Raise InvalidFile with what else may be the table: a header below a title, or another sheet."""
+    for row in islice(below, _BELOW_A_TITLE):
+        if "to" in map(headers.field_of, map(str.strip, row.cells)):
+            raise InvalidFile(f"the header is in row {row.line}, below other rows: delete the rows above it")
+    for others in (one for one in noticed.remarks if "--sheet" in one):
+        raise InvalidFile(f"sheet {noticed.sheet[:40]}: {wrong}; {others}")
 
 
 def _unreadable(broken: csv.Error, first: int, last: int) -> Refusal:
@@ -187,6 +207,21 @@ def _outside(columns: Columns, cells: Sequence[str], trailing: int) -> Refusal |
         return invalid(
             "row", f"a cell in column {beside + 1}, which has no name", "quote texts with commas, or name the column"
         )
+    return None
+
+
+def _swallowed(columns: Columns, cells: Sequence[str], separator: str) -> Refusal | None:
+    """Return the refusal of a row with another row within a cell: the quote before it is not closed."""
+    place = next((index for index, name in columns.read if name == "to"), 0)
+    for index, cell in enumerate(cells):
+        for line in re.split(r"[\r\n]+", cell)[1:] if "\n" in cell or "\r" in cell else ():
+            parts = line.split(separator)
+            if len(parts) > max(place, 1) and _NUMBER.fullmatch(parts[place]) and not re.match(r"\s", parts[1]):
+                return invalid(
+                    columns.header[index] if index < len(columns.header) else "row",
+                    "a line of the cell is a row of its own",
+                    "close the quote that opens before it; a comma that is meant needs a space behind it",
+                )
     return None
 
 

@@ -98,11 +98,21 @@ def recognise(sample: str, how: How) -> Dialect:
         points = (sum(bool(field_of(cell.strip()) or key(cell) in others) for cell in cells), len(cells))
         if points > best:
             best, dialect = points, tried
-    if dialect is None or (problems and not best[0]):
+    if any("\0" in line for line in lines[skipped : skipped + 1]):
+        order = _byte_order(lines[skipped])
+        raise InvalidFile(
+            f"the header has NULs, as UTF-16 without its mark has: give --encoding {order}, or save the file as UTF-8"
+        )
+    if dialect is None or (problems and best < (0, 2)):
         raise InvalidFile(f"the header cannot be read: {problems[0]}")
     if not best[0]:
         _refuse_title(dialect, lines)
     return dialect._replace(trailing=_trailing(dialect, lines, best[1]))
+
+
+def _byte_order(line: str) -> str:
+    """Return the order of the octets of a line that was read as UTF-8: which of each two is the NUL."""
+    return "utf-16-be" if line.index("\0") % 2 == 0 else "utf-16-le"
 
 
 def _is_single_quoted(line: str) -> bool:

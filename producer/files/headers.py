@@ -43,6 +43,10 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 EXACT_ONLY = frozenset(
     {
         "type",
+        "from",
+        "sender",
+        "validity",
+        "escalate",
         "channel",
         "queue",
         "delay",
@@ -73,6 +77,8 @@ _NO_RIVAL = re.compile(
     re.IGNORECASE,
 )
 _MOST_SHOWN = 12
+_OTHER_COMMAS = "，；、،؛"
+_MARK_TWICE = "ï»¿"
 
 
 def key(name: str) -> str:
@@ -107,7 +113,10 @@ def field_of(name: str) -> str:
 
 
 class Columns(NamedTuple):
-    """What is read of each row: pairs of a column's index and its name in the content, and what is left out."""
+    """What is read of each row: pairs of a column's index and its name in the content, and what is left out.
+
+    ``unnamed`` are columns that may hold the rest of a text with a comma: those behind it, without a name.
+    """
 
     header: tuple[str, ...]
     read: tuple[tuple[int, str], ...]
@@ -135,8 +144,13 @@ def assign(header: Sequence[str], how: How, *, complete: bool = True) -> Columns
     fields = _fields(names, how, given, {index for index, _ in placeholders}, complete=complete)
     read = dict.fromkeys([*((index, target) for target, index in fields.items()), *placeholders])
     used = {index for index, _ in read}
-    ignored = tuple(name for index, name in enumerate(names) if name and index not in used)
-    unnamed = frozenset(index for index, name in enumerate(names) if not name and index not in used)
+    first = min(fields["text"] if "text" in fields else min(used, default=0), len(names))
+    ignored = tuple(
+        name or f"column {index + 1} without a name"
+        for index, name in enumerate(names)
+        if index not in used and (name or index < first)
+    )
+    unnamed = frozenset(index for index, name in enumerate(names) if not name and index not in used and index >= first)
     return Columns(names, tuple(read), ignored, unnamed)
 
 
@@ -244,11 +258,13 @@ def _no_recipient(names: Sequence[str], rivals: Sequence[int]) -> str:
     digits = next((name for name in names if sum(map(str.isdigit, name)) >= 7 and not any(map(str.isalpha, name))), "")
     if digits:
         return f"the first row has the number {digits[:20]} instead of names: write a header above it, as in to,text"
-    example = names[rivals[0]] if rivals else "Phone Number"
-    return (
-        f"the column to is missing, for the recipient; the file has {listed(names)}. Name the column, as in "
-        f"--column to={shown(example)}"
-    )
+    if found := next((sign for sign in _OTHER_COMMAS if any(sign in name for name in names)), ""):
+        return f"the columns are separated by {found}: save the file with commas or semicolons instead"
+    if any(name.startswith(_MARK_TWICE) for name in names):
+        return f"the header begins with {_MARK_TWICE}: the file was converted to UTF-8 twice. Export it again as UTF-8"
+    given = [names[index] for index in rivals] or [name for name in names if _RIVAL.search(name)]
+    how = f"the column, as in --column to={shown(given[0])}" if given else "the one with the numbers: --column to="
+    return f"the column to is missing, for the recipient; the file has {listed(names)}. Name {how}"
 
 
 def _require_one_text(names: Sequence[str], how: How, fields: Mapping[str, int], *, complete: bool) -> None:

@@ -31,7 +31,13 @@ _WIDTH = re.compile(r"#{2,}")
 _LIBRE = re.compile(r"Err:5\d\d")
 _LEFT_OVER = re.compile(
     r"\$?\{\{?\s*[^\W\d][\w .-]{0,40}\}?\}|\*\|[\w:]{1,40}\|\*|<<\s*[^\W\d][\w .]{0,40}>>|\[object Object\]"
+    r"|%%[^\W\d]\w{0,40}%%|(?<![\w%])%[A-Z][A-Z_]{1,40}%|\[\[\s*[^\W\d][\w .]{0,40}\]\]"
+    r"|(?i:[\[<](?:(?:first|last|full|customer|client|contact|your|insert)[ _-]?)?(?:f|l)?name[\]>])"
 )
+_TWICE = re.compile(
+    "[\u00c2\u00c3][\u00a1-\u00aa\u00ac-\u00ba\u00bc-\u00bf\u0178]|\u00e2\u20ac|(?:[\u00d0\u00d1][^\\x00-\\x7f]){3}"
+)
+"""Beginnings of what UTF-8 is as Windows-1252; a capital before a dash, a quote or a no-break space is none."""
 _LOST = "\ufffd"
 
 
@@ -70,11 +76,31 @@ def _problem(name: str, value: str, *, in_text: bool) -> Refusal | None:
         return invalid(name, f"the text needs {{{name}}}, and the row has no value", "give a value, or remove the row")
     if (name == "text" or in_text) and (left := _LEFT_OVER.search(text)):
         return invalid(name, f"{left[0]} was not filled in", "write the value instead, or give the text with --text")
+    if (name == "text" or in_text) and (read := _converted_twice(text)):
+        return invalid(name, f"characters that were converted to UTF-8 twice: {read}", "export again as UTF-8")
     if _LOST in text:
         return invalid(
             name, "characters that were lost when the file was converted (U+FFFD)", "correct them, or export again"
         )
     return None
+
+
+def _converted_twice(text: str) -> str:
+    """Return how the characters outside ASCII would read if they are UTF-8 that was read as Windows-1252, or ""."""
+    if text.isascii() or not _TWICE.search(text):
+        return ""
+    octets = bytearray()
+    for letter in text:
+        try:
+            octets += letter.encode("cp1252")
+        except UnicodeEncodeError:
+            if not "\x80" <= letter <= "\x9f":
+                return ""
+            octets.append(ord(letter))
+    try:
+        return "".join(letter for letter in octets.decode() if not letter.isascii())[:10]
+    except UnicodeDecodeError:
+        return ""
 
 
 def _of_program(text: str) -> str:
