@@ -17,9 +17,10 @@ from threelane.contract.fields import BY_SPELLING, invalid
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.wording import PLAIN
 from threelane.interfaces.command.bulk.reading import confirmed
+from threelane.interfaces.command.bulk.refused_file import MOST_SHOWN, RefusedRows
 from threelane.producer.files import bulk, dialect, encoding, headers, refused
 from threelane.producer.files import workbook as workbooks
-from threelane.producer.files.duplicates import without_duplicates
+from threelane.producer.files.duplicates import KeptRows, without_duplicates
 from threelane.producer.files.encoding import UnknownEncoding
 from threelane.producer.files.preview import first_messages
 from threelane.producer.files.row import FileRow, How, InvalidFile, Noticed
@@ -374,3 +375,27 @@ def test_the_strings_of_a_workbook_are_parsed_once_for_all_readings(monkeypatch:
 
     assert first == [one.content for one in bulk.read_file(file, How(), None, Noticed())]
     assert [{"to": A, "text": "Hello"}] == first
+
+
+def test_refused_rows_are_counted_and_only_the_first_are_kept(tmp_path: Path) -> None:
+    """A file in which every row is wrong may have a million of them."""
+    found = RefusedRows(None, tmp_path / "people.csv")
+    for n in range(MOST_SHOWN + 5):
+        found.add(FileRow(n, n, {}, cells=("x",)), Refused(code="105", field="to", problem="p", remedy="r"))
+
+    assert (MOST_SHOWN + 5, {"105"}) == (found.number, found.codes)
+    assert [(n, n) for n in range(MOST_SHOWN)] == [one[:2] for one in found.first]
+
+
+def test_a_known_row_counts_before_a_new_one_above_it() -> None:
+    """Known when the file was read once: the new one is refused from then on."""
+    kept, rows = (
+        KeptRows(),
+        [FileRow(1, 2, {"to": A}), FileRow(2, 3, {"to": A}, is_known=True), FileRow(3, 4, {"to": A})],
+    )
+    refusals = [
+        [isinstance(one.content, Refusal) for one in kept.without_duplicates(rows)] for _ in ("the plan", "the run")
+    ]
+
+    assert [[False, False, True], [True, False, True]] == refusals
+    assert kept.has_changed
