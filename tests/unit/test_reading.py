@@ -150,6 +150,17 @@ def test_what_is_not_read_is_noticed() -> None:
     assert {"to": "Phone", "text": "Message"} == noticed.read
 
 
+def test_columns_of_address_books_are_no_fields() -> None:
+    """From is a town or a colleague there; whoever means the sender ID says so."""
+    header = f"Phone,Message,From,Sender,Validity,Escalate\n{A},Hello,Durban,Bo,2027,yes\n"
+    noticed = Noticed()
+
+    assert [{"to": A, "text": "Hello"}] == [one.content for one in read(header, noticed=noticed)]
+    assert ("From", "Sender", "Validity", "Escalate") == noticed.ignored
+    (chosen,) = read(header, How(columns={"from": "From"}))
+    assert "Durban" in chosen.content.values()  # type: ignore[union-attr]
+
+
 # lines
 def test_a_line_that_is_never_ended_is_one_bad_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not held in memory, and no part of it is sent."""
