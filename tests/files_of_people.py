@@ -159,7 +159,7 @@ CASES: tuple[Case, ...] = (
     whole("full-width-commas.csv", f"手机号，短信内容\n{A}，你好\n", "separated by ，: save the file with commas"),
     whole("forms.csv", f"Timestamp,Mobile number (with country code)\n2026,{A}\n", 'to="Mobile number (with country',
           "--text", "Hi"),
-    whole("no-number.csv", "Name,Town\nAna,Durban\n", "the one with the numbers: --column to=", "--text", "Hi"),
+    whole("no-number.csv", "Name,Town\nAna,Durban\n", "that of the numbers: --column to=HEADER", "--text", "Hi"),
     whole("title-above.xlsx", workbook(row(1, text("A1", "Customers")) + HEADER.replace('"1"', '"3"').replace(
           "A1", "A3").replace("B1", "B3") + row(4, number("A4", A), text("B4", "Hello"))), "the header is in row 3"),
     whole("numbers-app.xlsx", workbook(row(1, text("A1", "This document was exported from Numbers.")),

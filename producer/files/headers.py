@@ -264,8 +264,8 @@ def _no_recipient(names: Sequence[str], rivals: Sequence[int]) -> str:
     if any(name.startswith(_MARK_TWICE) for name in names):
         return f"the header begins with {_MARK_TWICE}: the file was converted to UTF-8 twice. Export it again as UTF-8"
     given = [names[index] for index in rivals] or [name for name in names if _RIVAL.search(name)]
-    how = f"the column, as in --column to={shown(given[0])}" if given else "the one with the numbers: --column to=HEADER"
-    return f"the column to is missing, for the recipient; the file has {listed(names)}. Name {how}"
+    which = f"the column, as in --column to={shown(given[0])}" if given else "that of the numbers: --column to=HEADER"
+    return f"the column to is missing, for the recipient; the file has {listed(names)}. Name {which}"
 
 
 def _require_one_text(names: Sequence[str], how: How, fields: Mapping[str, int], *, complete: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
@@ -83,8 +84,9 @@ class Report:
                 raise
 
     def close(self) -> None:
-        """Forget the rows."""
-        self._lines.close()
+        """Forget the rows, also those that a full disk did not take."""
+        with contextlib.suppress(OSError):
+            self._lines.close()
 
     def _write(self, opened: IO[str]) -> None:
         writer = csv.writer(opened)

@@ -410,3 +410,21 @@ def test_a_known_row_counts_before_a_new_one_above_it() -> None:
 
     assert [[False, False, True], [True, False, True]] == refusals
     assert kept.has_changed
+    both = [FileRow(n, n, {"to": A}, is_known=True) for n in (1, 2)]
+    assert [False, True] == [isinstance(one.content, Refusal) for one in KeptRows().without_duplicates(both)]
+
+
+def test_a_full_disk_ends_no_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows are sent by then; what is lost is the report, and that is said once."""
+    report = tmp_path / "refused.csv"
+    found = RefusedRows(report, tmp_path / "people.csv")
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(found._report, "_lines", full)
+        for n in range(2):
+            found.add(FileRow(n, n, {}, cells=("x",)), Refused(code="105", field="to", problem="p", remedy="r"))
+        found.write("people.csv")
+
+    assert (2, "") == (found.number, report.read_text())
+    assert 1 == capsys.readouterr().err.count("No space left on device; the refused rows were not written")

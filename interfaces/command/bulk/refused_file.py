@@ -55,21 +55,29 @@ class RefusedRows:
         if len(self.first) < MOST_SHOWN:
             self.first.append(ShownRow(row.number, row.line, answer))
         if self._report:
-            self._report.add(row, answer)
+            try:
+                self._report.add(row, answer)
+            except OSError as problem:  # a full disk ends no run in which rows are sent
+                self._give_up(problem)
 
     def write(self, job: str) -> None:
         """Write the refused rows if a report is wanted; prints where they are."""
-        if self._file is None or self._report is None:
+        if self._file is None or (report := self._report) is None:
             return
         try:
-            self._report.write(self._file)
+            report.write(self._file)
         except OSError as problem:
-            err.print(f"{self._file}: {problem.strerror}; the refused rows were not written", markup=False)
+            self._give_up(problem)
             return
         finally:
-            self._report.close()
+            report.close()
         if self.number:
             rows = "1 refused row" if self.number == 1 else f"{self.number:,} refused rows"
             same = f" with --batch={shlex.quote(job)}, so that no row is sent twice" if job else ""
             line = f"{self._file} has {rows}. Correct and send it{same}"
             err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _give_up(self, problem: OSError) -> None:
+        self._report = None
+        line = f"{self._file}: {problem.strerror}; the refused rows were not written"
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
