@@ -68,7 +68,8 @@ _OUTLOOK = "First Name,Last Name,Home Phone,Mobile Phone,E-mail Address"
 _HUBSPOT = "Record ID,First Name,Phone Number,Mobile Phone Number,Email"
 _BIG = workbook(HEADER + row(2, number("A2", "2.7831230001E10"), text("B2", "Hello")))
 _FORMULAS = HEADER + row(2, number("A2", A), '<c r="B2"><f>"Dear "&amp;C2</f><v>0</v></c>')
-_RECALCULATED = workbook(_FORMULAS + row(3, number("A3", B), text("B3", "Hi")), more='<calcPr fullCalcOnLoad="1"/>')
+_ON_LOAD = '<calcPr fullCalcOnLoad="1"/>'
+_RECALCULATED = workbook(_FORMULAS + row(3, number("A3", B), text("B3", "Hi")), more=_ON_LOAD)
 _ZERO_HEIGHT = sheet(HEADER + row(2, number("A2", A), text("B2", "Hello")), '<sheetFormatPr zeroHeight="1"/>')
 _STRICT = workbook(HEADER, more="<!-- http://purl.oclc.org/ooxml/spreadsheetml/main -->")
 _TITLED = f"Customers of November\n\nto,text\n{A},Hello\n"
@@ -205,6 +206,8 @@ CASES: tuple[Case, ...] = (
                                         + row(3, number("A3", B), '<c r="B3"><f>A1&amp;"x"</f><v></v></c>')),
           ((2, "a formula without a result"),), HI),
     mixed("xlsxwriter.xlsx", _RECALCULATED, ((1, "a formula without a result in B2"),), ((B, "Hi"),)),
+    whole("formula-without-place.xlsx", workbook(_FORMULAS.replace('<c r="B2">', "<c>"), more=_ON_LOAD),
+          "a formula without a result"),
     mixed("height-0.xlsx", workbook(HEADER + row(2, number("A2", A), text("B2", "Hello"))
                                     + row(3, number("A3", B), text("B3", "Hi"), more='ht="0" customHeight="1"')),
           ((2, "hidden"),), HI),

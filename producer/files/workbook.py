@@ -38,6 +38,7 @@ _CELL = re.compile(
 )
 _HIDDEN = re.compile(rb"""\bhidden\s*=\s*["'](?:1|true)["']|\bht\s*=\s*["']0(?:\.0*)?["']""")
 _RECALCULATED = re.compile(rb"""<(?:\w+:)?calcPr\b[^<>]*\bfullCalcOnLoad\s*=\s*["'](?:1|true)["']""")
+_SAVE_AGAIN = "open the file in a spreadsheet, and save it again"
 _STRICT = b"http://purl.oclc.org/ooxml/spreadsheetml/main"
 _STRING = re.compile(rb"<(?:\w+:)?si\b")
 _BOOK = "xl/workbook.xml"
@@ -226,7 +227,7 @@ def _row(number: int, values: Sequence[Any], hidden: Hidden) -> RawRow:
 
 def _uncalculated(where: str) -> Refusal:
     problem = f"a formula without a result in {where}: no spreadsheet has calculated it"
-    return invalid("row", problem, "open the file in a spreadsheet, and save it again")
+    return invalid("row", problem, _SAVE_AGAIN)
 
 
 def _cell(value: Any) -> tuple[str, Refusal | None]:
@@ -280,6 +281,8 @@ def _look(octets: bytes, number: int, found: Hidden) -> int:
         where = re.search(rb"""\br=["']([A-Z]{1,3}[0-9]{1,7})["']""", cell[1])
         if where and (found.is_stale or not re.search(rb"""\bt=["']str["']""", cell[1])):
             found.uncalculated.add(where[1].decode())
+        elif found.is_stale:
+            raise InvalidFile(f"a formula without a result: {_SAVE_AGAIN}")
     return number
 
 
