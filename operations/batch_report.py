@@ -35,9 +35,9 @@ def _lines(found: Iterable[Iterable[str]]) -> str:
 
 
 def _cells(one: BatchMessage, *, full: bool) -> list[str]:
-    """Return the cells of a message; an amount is the gateway's charge, or else the estimate."""
+    """Return the cells of a message; an amount is the gateway's charge, or else the estimate; 0 if it was not sent."""
     charged = one.charge_millionths is not None
-    amount = one.charge_millionths if one.charge_millionths is not None else one.estimate_millionths
+    amount = one.spent_millionths + one.to_come_millionths
     return [
         one.id,
         one.to if full or not one.to else phone.mask(one.to),

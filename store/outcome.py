@@ -24,6 +24,7 @@ READ = (
     Field.ENDED,
     Field.CODE,
     Field.REASON,
+    Field.NETWORK,
     Field.ESTIMATE,
     Field.CHARGE,
     Field.PAUSED,
@@ -49,6 +50,10 @@ _STORED: Mapping[int, Status] = MappingProxyType(
 _OCTETS = {status: octet for octet, status in _STORED.items()}
 COPIED = AT_REST | {Status.SENT}
 """The states that are copied: a record in another one does not expire."""
+_SUCCEEDED = frozenset({Status.SENT, Status.DELIVERED, Status.EMULATED})
+_OF_NETWORK = frozenset({Status.UNDELIVERED, Status.EXPIRED})
+_MAY_BE_CHARGED = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.IN_DOUBT, Status.UNKNOWN})
+_NOT_AHEAD = _MAY_BE_CHARGED | AT_REST | {None}
 _FORM = Struct(">BBBHI")  # state, flags, parts, day, amount; then code and reason
 _CLOSED, _CHARGED = 1, 2
 _MOST_AMOUNT = 2**32 - 1  # 4,294 credits, for one message
@@ -77,14 +82,33 @@ class BatchMessage(msgspec.Struct, frozen=True, kw_only=True):
     estimate_millionths: int = 0
     charge_millionths: int | None = None
 
+    @property
+    def spent_millionths(self) -> int:
+        """What it has cost so far: the charge, or the estimate of what was sent and has no charge yet."""
+        if self.charge_millionths is not None:
+            return self.charge_millionths
+        return self.estimate_millionths if self.status in _MAY_BE_CHARGED else 0
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it is still to be sent."""
+        return self.charge_millionths is None and self.status not in _NOT_AHEAD
+
+    @property
+    def to_come_millionths(self) -> int:
+        """What it will cost, by the estimate."""
+        return self.estimate_millionths if self.is_ahead else 0
+
 
 def of_record(message_id: str, record: Mapping[str, str]) -> BatchMessage:
     """Return a message by the readable fields of its record."""
     values = Values(record)
     text, number = values.text, values.number
+    status = Status(text(Field.STATUS))
+    code, reason = _why(status, values)
     return BatchMessage(
         id=message_id,
-        status=Status(text(Field.STATUS)),
+        status=status,
         lane=number(Field.LANE),
         to=text(Field.TO),
         parts=number(Field.PARTS),
@@ -92,11 +116,23 @@ def of_record(message_id: str, record: Mapping[str, str]) -> BatchMessage:
         due_at=number(Field.DUE),
         sent_at=number(Field.SENT),
         ended_at=number(Field.ENDED),
-        code=text(Field.CODE),
-        reason=text(Field.REASON),
+        code=code,
+        reason=reason,
         estimate_millionths=number(Field.ESTIMATE),
         charge_millionths=number(Field.CHARGE) if Field.CHARGE in record else None,
     )
+
+
+def _why(status: Status, values: Values) -> tuple[str, str]:
+    """Return the code and the reason of a state: the network's, if it reported the state; none of a success.
+
+    The record may still have those of an earlier attempt.
+    """
+    if status in _SUCCEEDED:
+        return "", ""
+    if status in _OF_NETWORK and (network := values.text(Field.NETWORK)):
+        return network, ""
+    return values.text(Field.CODE), values.text(Field.REASON)
 
 
 def encode(one: BatchMessage, *, closed: bool) -> bytes:

@@ -19,10 +19,9 @@ from threelane.store.batches import SLICE, Batch
 from threelane.store.outcome import READ, BatchMessage
 from threelane.store.pauses import Pause
 from threelane.store.readable import row
-from threelane.store.states import AT_REST, FINAL, Status
+from threelane.store.states import FINAL, Status
 
 WAITING = frozenset({Status.SCHEDULED, Status.QUEUED})
-_MAY_BE_CHARGED = frozenset({Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.IN_DOUBT, Status.UNKNOWN})
 _FAILED = frozenset({Status.DEAD, Status.UNDELIVERED, Status.EXPIRED, Status.UNKNOWN})
 _SILENT_MS = 60_000  # a worker that did not report for this long is gone
 HOUR_MS = 3600_000
@@ -156,19 +155,16 @@ def _counted(found: Iterable[BatchMessage], pending: dict[int, Pending]) -> _Cou
         sums.states[one.status] += 1
         if one.status in _FAILED:
             sums.failed[cause(one)] += 1
-        if one.charge_millionths is not None:
-            sums.so_far += one.charge_millionths
-        elif one.status in _MAY_BE_CHARGED:
-            sums.so_far += one.estimate_millionths
-        elif one.status not in AT_REST:
-            sums.to_come += one.estimate_millionths
+        sums.so_far += one.spent_millionths
+        sums.to_come += one.to_come_millionths
+        if one.is_ahead:
             _note_pending(pending.setdefault(one.lane, Pending()), one)
     return sums
 
 
 def cause(one: BatchMessage) -> str:
-    """Return why a message failed: the reason of its code, or its state."""
-    return one.reason or one.code or str(one.status)
+    """Return why a message failed: the reason of its code, or its state, with the network's status if it has one."""
+    return one.reason or f"{one.status} {one.code}".strip()
 
 
 def _note_pending(lane: Pending, one: BatchMessage) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from threelane.interfaces.command.printing import Json, out, print_json
+from threelane.interfaces.command.printing import Json, out, print_json, print_limit
 from threelane.interfaces.command.query import with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import shown_at
@@ -37,3 +37,4 @@ def show(
     for one in found:
         table.add_row(shown_at(one.at), escape(one.who), escape(one.what), escape(one.detail))
     out.print(table if found else "no change is recorded")
+    print_limit(len(found), most)

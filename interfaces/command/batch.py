@@ -15,7 +15,7 @@ from rich.markup import escape
 from threelane.contract.fields import batch_name
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.caller import give_up, open_producer
-from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_limit, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import age, credits, shown_at
@@ -60,8 +60,7 @@ def show_all(
         state = f"paused {age(stopped[one.digest], now)}" if one.digest in stopped else ""
         table.add_row(escape(one.name), escape(one.producer), state, f"{one.accepted:,}", started, last, until)
     out.print(table if found else "no batch is known")
-    if len(found) == most:
-        print_line(f"there may be more than {most}; raise --most to see them")
+    print_limit(len(found), most)
 
 
 @app.command(epilog="Example: threelane batch show newsletter-7")

@@ -12,7 +12,7 @@ from rich.table import Column
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.ids import LEAST, beginnings, shortened, whole_id
 from threelane.interfaces.command.numbers import reading
-from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_limit, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import credits, masked, shown_at, shown_exactly
@@ -95,8 +95,7 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
     for row in rows:
         table.add_row(*(row[name] for name in names))
     out.print(table if rows else "no message matches")
-    if len(found) == most:
-        print_line(f"there may be more than {most}; raise --most to see them")
+    print_limit(len(found), most)
 
 
 def explain(

@@ -28,6 +28,12 @@ def print_line(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def print_limit(shown: int, most: int) -> None:
+    """Print that a list may be longer, if it has as many rows as were asked for."""
+    if shown == most:
+        print_line(f"there may be more than {most}; raise --most to see them")
+
+
 def not_found(problem: str) -> NoReturn:
     """End the command: the requested object does not exist."""
     err.print(problem, markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from threelane.interfaces.command import criteria
 from threelane.interfaces.command.caller import answer_json, give_up, open_producer
 from threelane.interfaces.command.ids import whole_id, whole_ids
 from threelane.interfaces.command.numbers import number
-from threelane.interfaces.command.printing import Json, err, no_match, out, print_json, wrong_usage
+from threelane.interfaces.command.printing import Json, err, no_match, out, print_json, print_limit, wrong_usage
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import masked, shown_at
 from threelane.producer.cancel import Cancelled, CancelResult
@@ -113,6 +113,7 @@ def show(
     for one in found:
         table.add_row(one.id, shown_at(one.due_at), str(one.lane), masked(one.to), escape(one.batch), escape(one.tags))
     out.print(table if found else "no message waits for a time")
+    print_limit(len(found), most)
 
 
 @schedules.command(epilog="Example: threelane schedule move 0f3c... 2031-06-30T14:00:00Z")

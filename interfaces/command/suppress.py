@@ -29,7 +29,7 @@ from threelane.interfaces.command.file_numbers import (
 )
 from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.opt_out_list import COLUMNS, MOST_EVIDENCE, TEXTS
-from threelane.interfaces.command.printing import Json, err, out, print_json, print_line, wrong_usage
+from threelane.interfaces.command.printing import Json, err, out, print_json, print_limit, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import duration_in, masked, shown_at
@@ -125,6 +125,7 @@ def show(
         number = one.number if numbers else masked(one.number)
         table.add_row(number, escape(sources), escape(scopes), shown_at(max(entry.last for entry in one.entries)))
     out.print(table if found else "no number is suppressed")
+    print_limit(len(found), most)
 
 
 @app.command("import", epilog="Example: threelane suppress import blocked.csv --country ZA")

@@ -76,7 +76,7 @@ def test_each_message_counts_once_in_its_state(system: System, states: dict[str,
 
     assert EXPECTED == counts(found)
     assert len(states) == found.accepted == sum(EXPECTED.values())
-    assert {"too_many_parts": 1, "undelivered": 1} == found.failed
+    assert {"too_many_parts": 1, "undelivered 005": 1} == found.failed
     assert states == {str(one.status): one.id for one in progress.messages(system.sync, "", NAME)}
 
 
@@ -269,6 +269,21 @@ def test_a_report_has_a_row_for_each_message(system: System, states: dict[str, s
         assert number == rows["scheduled"]["to"]
         assert ("113", "too_many_parts") == (rows["dead"]["code"], rows["dead"]["reason"])
         assert ("1.5", "yes") == (rows["delivered"]["credits"], rows["delivered"]["charged"])
+        assert ["0", "0"] == [rows[name]["credits"] for name in ("dead", "cancelled")]
+        assert "005" == rows["undelivered"]["code"]
+
+
+def test_a_success_has_no_code_of_an_earlier_attempt(system: System, redis_server: RedisServer) -> None:
+    """A message whose answer was lost was sent all the same; what failed at last is the network's status."""
+    for at, status in enumerate((Status.DELIVERED, Status.UNDELIVERED)):
+        one = system.take(to=f"2783123456{at}", batch=NAME)
+        system.attempt(one, LOST)
+        system.receive([StatusReport(one, "g" * 32, "004" if at == 0 else "007", status, 800_000)])
+    rows = {row["state"]: row for row in csv.DictReader(io.StringIO(run(redis_server, "report", NAME).output))}
+
+    assert ("", "") == (rows["delivered"]["code"], rows["delivered"]["reason"])
+    assert ("007", "") == (rows["undelivered"]["code"], rows["undelivered"]["reason"])
+    assert {"undelivered 007": 1} == read(system).failed
 
 
 def test_cancel_cancels_what_was_not_sent_of_this_batch(

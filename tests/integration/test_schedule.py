@@ -315,6 +315,8 @@ def test_a_message_is_listed_moved_and_cancelled_by_commands(environment: dict[s
     assert 0 == code
     assert one in shown
     assert TO not in shown, "numbers are masked"
+    assert "more than" not in shown
+    assert "there may be more than 1; raise --most to see them" in run("schedule", "list", "--most", "1")[1]
     code, shown, _ = run("schedule", "list", "--json", "--after", "2026-01-01T00:00:00Z", "--most", "5")
     (listed,) = json.loads(shown)
     assert (0, one, "newsletter-7", 2) == (code, listed["id"], listed["batch"], listed["lane"])

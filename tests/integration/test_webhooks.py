@@ -45,7 +45,7 @@ def dispatch(client: redis.Redis, redis_server: RedisServer, tmp_path: Path) -> 
         given = {"webhook_private_addresses": True, "webhook_timeout_seconds": 1.5, "metrics_port": 0}
         given |= {"redis_url": redis_server.url, **settings}
         environment = {f"THREELANE_{name.upper()}": str(value) for name, value in given.items()}
-        words = [sys.executable, "-c", "from threelane.interfaces.command.producers import webhooks; webhooks()"]
+        words = [sys.executable, "-c", "from threelane.interfaces.command.processes import webhooks; webhooks()"]
         child = Child("webhooks", words, tmp_path / f"webhooks-{len(children)}.log", environment)
         children.append(child)
         child.event("webhooks")
