@@ -173,7 +173,7 @@ def _note_pending(lane: Pending, one: BatchMessage) -> None:
     if one.status is Status.QUEUED:
         lane.queued += 1
         lane.latest = max(lane.latest, one.accepted_at, one.due_at)
-    elif one.status is Status.SCHEDULED:
+    elif one.status in (Status.SCHEDULED, Status.PAUSED):
         lane.due = max(lane.due, one.due_at)
 
 

@@ -23,6 +23,7 @@ LEAST_PROSE = 20  # columns that a value of several words gets, if it is not sho
 LONGEST_LABEL = 32  # columns; a longer value with spaces is prose, which wraps at words
 MOST_LINES = 5  # of a row; a table with a taller one becomes blocks
 INDENT = "  "
+USUAL = 80  # columns of a terminal that does not say how many it has
 
 
 class Terminal(Console):
@@ -39,6 +40,8 @@ class Terminal(Console):
     def size(self) -> ConsoleDimensions:
         """Return the columns and lines there are."""
         found = super().size
+        if not found.width:  # COLUMNS=0, as cron and editors set it
+            return ConsoleDimensions(USUAL if self.file.isatty() else WHOLE, found.height)
         columns = self._environ.get("COLUMNS", "")
         if self._width is not None or columns.isdigit() or self.file.isatty():
             return found

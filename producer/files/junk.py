@@ -58,6 +58,12 @@ def junk_in(value: str) -> str:
     return _of_program(value.strip()) or (left[0] if left else "")
 
 
+def foreign_placeholder(template: Template) -> str:
+    """Return the first placeholder in another program's form, which would be sent as it is; "" for none."""
+    found = (left[0] for literal in template.literals if (left := _LEFT_OVER.search(literal)))
+    return next(found, "")
+
+
 def _first_problem(content: Mapping[str, Any], placeholders: frozenset[str]) -> Refusal | None:
     for name, value in content.items():
         if not isinstance(value, str) or name == "to":

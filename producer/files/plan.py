@@ -200,5 +200,5 @@ def _row_changed(job: str) -> Refusal:
         code=Code.CONFLICT,
         field="row",
         problem=f"row changed: its recipient was in an earlier run of the job {job} with a row that the file lacks now",
-        remedy="restore that row, or send this one, too, with --send-changed",
+        remedy="restore that row or text; send this one, too, with --send-changed; or name a new sending with --run",
     )

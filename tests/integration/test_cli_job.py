@@ -258,6 +258,38 @@ def test_a_user_of_redis_without_the_right_to_list_a_batch_sends_no_changed_row(
         client.acl_deluser("narrow")
 
 
+def test_messages_that_were_cut_are_counted(environment: dict[str, str], client: redis.Redis, tmp_path: Path) -> None:
+    """What the first readers miss is no surprise to the sender."""
+    file = tmp_path / "long.csv"
+    file.write_text(f"to,text\n27831234561,{'word ' * 60}\n27831234562,Hello\n", encoding="utf-8")
+    words = ("--field", "onTooLong=cut", "--field", "maxMessageParts=1", str(file))
+    completed = typed("bulk", *INTERNATIONAL, *words, environment=environment)
+    assert "2 accepted (2 parts), 1 cut to fit, 0 refused" in completed.stdout
+
+
+@pytest.mark.parametrize("placeholder", ["[First Name]", "{{First Name}}", "%FNAME%", "<<First Name>>"])
+def test_a_placeholder_of_another_program_is_refused(
+    environment: dict[str, str], tmp_path: Path, placeholder: str
+) -> None:
+    """Everybody would get it as it is, and it would be paid for."""
+    file = tmp_path / "people.csv"
+    file.write_text("to,First Name\n27831234561,Ana\n", encoding="utf-8")
+    words = (str(file), "--text", f"Hi {placeholder}, hello")
+    completed = typed("bulk", *INTERNATIONAL, *words, environment=environment)
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert "write {name}, with one brace on each side" in completed.stderr
+
+
+@pytest.mark.parametrize("option", ["--batch", "--run"])
+def test_an_empty_name_is_refused(environment: dict[str, str], tmp_path: Path, option: str) -> None:
+    """A shell variable without a value would make another job of the file."""
+    file = tmp_path / "people.csv"
+    file.write_text("to,text\n27831234561,Hello\n", encoding="utf-8")
+    completed = typed("bulk", *INTERNATIONAL, str(file), option, "", environment=environment)
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert "it is empty" in completed.stderr
+
+
 def test_another_text_under_the_same_name_changes_every_row(
     environment: dict[str, str], client: redis.Redis, people: Path
 ) -> None:

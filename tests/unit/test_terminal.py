@@ -78,5 +78,7 @@ def test_a_pipe_gets_each_row_as_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     (line,) = (one for one in printed((*ROW, CAUSE), width=None).splitlines() if ROW[0] in one)
     assert line.split() == [*ROW, *CAUSE.split()]
 
+    monkeypatch.setenv("COLUMNS", "0")
+    assert ROW[0] in printed((*ROW, CAUSE), width=None)
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, printed((*ROW, CAUSE), width=None).splitlines())) <= 60

@@ -21,6 +21,7 @@ from threelane.interfaces.command.bulk.report import count, finished, forgotten,
 from threelane.interfaces.command.bulk.sending import Sending
 from threelane.interfaces.command.caller import Lane, give_up, named_values, open_producer
 from threelane.interfaces.command.country_table import print_countries
+from threelane.interfaces.command.criteria import not_empty
 from threelane.interfaces.command.file_numbers import (
     Country,
     Numbers,
@@ -52,7 +53,10 @@ def bulk(
     ] = "",
     batch: Annotated[
         str,
-        typer.Option(help="Job name; runs with the same name are treated as the same job. Default: the file's name."),
+        typer.Option(
+            help="Job name; runs with the same name are treated as the same job. Default: the file's name.",
+            callback=not_empty,
+        ),
     ] = "",
     numbers: Numbers = "",
     country: Country = "",
@@ -79,7 +83,10 @@ def bulk(
     send_changed: Annotated[
         bool, typer.Option("--send-changed", help="Also send rows that changed since an earlier run of the job.")
     ] = False,
-    run: Annotated[str, typer.Option(help="Name of this run: another one sends all rows, as in $(date +%F).")] = "",
+    run: Annotated[
+        str,
+        typer.Option(help="Name of this run: another one sends all rows, as in $(date +%F).", callback=not_empty),
+    ] = "",
     from_start: Annotated[bool, typer.Option("--from-start", hidden=True)] = False,  # noqa: ARG001 - no effect any more
     as_json: Json = False,
 ) -> None:

@@ -28,7 +28,7 @@ from threelane.producer.files import numbers as numbers_of_files
 from threelane.producer.files.bulk import FileRow
 from threelane.producer.files.duplicates import KeptRows
 from threelane.producer.files.identity import default_name, identified
-from threelane.producer.files.junk import without_junk
+from threelane.producer.files.junk import foreign_placeholder, without_junk
 from threelane.producer.files.kinds import Kind
 from threelane.producer.files.numbers import NumberRules, require_reading
 from threelane.producer.files.row import How, Noticed
@@ -135,6 +135,8 @@ def make_job(
         template = None if text is None else parse(text)
     except InvalidTemplate as no_template:
         wrong(f"--text: {no_template}")
+    if template and (foreign := foreign_placeholder(template)):
+        wrong(f"--text: {foreign} would be sent as it is: write {{name}}, with one brace on each side, for a column")
     how = How(template, reading.encoding, columns_of(reading.columns, template), reading.sheet)
     return Job(
         file=file,

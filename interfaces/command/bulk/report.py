@@ -28,6 +28,8 @@ def count(counts: Counter[str], answer: Accepted | Rehearsed | Refused | Known) 
         counts["accepted"] += 1
         counts["repeated"] += answer.repeated
         counts["parts"] += 0 if answer.repeated else answer.parts
+        if answer.characters_cut and not answer.repeated:
+            counts["cut"] += 1
         if answer.opt_out and not answer.repeated:
             counts["opt_out_lines"] += 1
             counts["opt_out_parts"] += answer.opt_out_parts
@@ -53,6 +55,8 @@ def summary(counts: Counter[str], *, dry_run: bool) -> str:
     if counts["opt_out_lines"]:
         line = f"{counts['opt_out_lines']} with an opt-out line that costs {counts['opt_out_parts']} of the parts"
         others = f"{line}, {others}"
+    if counts["cut"] and not dry_run:
+        others = f"{counts['cut']} cut to fit, {others}"
     if not dry_run:
         return f"{new} accepted ({parts} parts), {others}"
     cost = f"about {credits(counts['estimate_millionths'])} credits"
