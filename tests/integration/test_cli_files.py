@@ -114,6 +114,11 @@ def test_the_first_messages_are_printed_before_anything_is_sent(
     assert 2 == shown.stderr.count("Dear ")
     assert [] == list(client.scan_iter(keys.record("*")))
 
+    typed("bulk", str(file), "--text", "Dear {first name}", environment=environment)
+    file.write_text(file.read_text(encoding="utf-8") + f"{C};Cleo;z\n", encoding="utf-8")
+    again = typed("bulk", str(file), "--text", "Dear {first name}", environment=environment)
+    assert (1, 1) == (again.stderr.count("Dear "), again.stderr.count("Dear Cleo")), "the others have theirs"
+
 
 def test_another_encoding_is_refused_with_how_the_rows_would_read(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path

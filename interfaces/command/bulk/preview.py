@@ -10,7 +10,9 @@ from threelane.interfaces.command.bulk.job import Job
 from threelane.interfaces.command.printing import err, print_json
 from threelane.interfaces.command.values import masked
 from threelane.producer.client import Producer
+from threelane.producer.files.earlier import Earlier
 from threelane.producer.files.headers import listed
+from threelane.producer.files.past import with_known
 from threelane.producer.files.preview import Shown, first_messages
 from threelane.producer.files.row import Noticed
 
@@ -18,8 +20,9 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def show_first(producer: Producer, job: Job, opened: BufferedReader, *, as_json: bool) -> None:
-    """Print how the file is read, and its first messages; the file is at its start again."""
-    found = first_messages(job.rows(opened), producer.now(), producer.wording)
+    """Print how the file is read, and the first messages that no run has sent; the file is at its start again."""
+    rows = with_known(producer, job.rows(opened), Earlier(job.name, "", 0))
+    found = first_messages((row for row in rows if not row.is_known), producer.now(), producer.wording)
     opened.seek(0)
     if as_json:
         print_json({"first_messages": [one._asdict() for one in found]})
