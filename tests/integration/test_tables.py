@@ -206,7 +206,7 @@ def test_an_id_is_found_by_its_beginning(filled: dict[str, str], redis_server: R
     """Eight letters, as the console shows them, also with its dots."""
     for start in (filled["dead"][:8], f"{filled['dead'][:8]}…", filled["dead"][:20].upper()):
         done = typed(*words.split(), start, environment={"THREELANE_REDIS_URL": redis_server.url})
-        assert (Exit.OK, "") == (done.returncode, done.stderr)
+        assert Exit.OK == done.returncode, done.stderr
         assert filled["dead"] in done.stdout.split()
 
 

@@ -139,3 +139,9 @@ def test_a_request_that_is_cut_anywhere_ends_no_other_way(read: Callable[[bytes,
         for end in range(len(body)):
             part = assert_harmless(read, b"", body[:end])
             assert {one.to for one in part.reports} & FINAL <= {one.to for one in whole.reports}
+
+
+def test_a_reply_whose_id_is_blank_is_refused() -> None:
+    """A random run of the test above found it: without an id, each repetition would be another reply."""
+    with pytest.raises(ValueError, match="replyMessageId is missing"):
+        READERS["platform"](b"", b'{"fromNumber": "27831234567", "messageId": " "}')

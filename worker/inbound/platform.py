@@ -79,18 +79,18 @@ def _status(code: str, name: str) -> str:
 
 
 def _reply(fields: Fields) -> InboundReply:
-    reply_id, original = fields.get("replymessageid"), fields.get("messageid")
+    reply_id, original = printable(fields.get("replymessageid")), printable(fields.get("messageid"))
     if not reply_id and not original:
         raise ValueError("replyMessageId is missing: it identifies the reply")
     part, text = spoken(fields, escaped=True)
     return InboundReply(
-        printable(reply_id or original),  # without replyMessageId, messageId is the reply's id
+        reply_id or original,  # without replyMessageId, messageId is the reply's id
         sender(fields.get("fromnumber"), "fromNumber"),
         printable(fields.get("tonumber")),
         text,
         at=moment.milliseconds(fields.get("timestamp"), UTC),
         network=printable(fields.get("network")),
         related_id=our_id(fields.get("clientmessageid")),
-        related_gateway_id=printable(original) if reply_id else "",
+        related_gateway_id=original if reply_id else "",
         part=part,
     )
