@@ -31,8 +31,7 @@ from threelane.interfaces.api.describe import EXAMPLE_ID, answer, csv_file, prob
 from threelane.interfaces.api.fair_share import NoRoom
 from threelane.interfaces.api.problem import busy, stop
 from threelane.interfaces.api.service import LEASE, Service, Shared
-from threelane.operations import batch_report
-from threelane.producer import pause as pausing
+from threelane.operations import batch_changes, batch_report
 from threelane.producer.cancel import Cancelled, CancelResult
 from threelane.producer.files.countries import Countries, CountryCost
 from threelane.producer.http.values import (
@@ -44,7 +43,7 @@ from threelane.producer.http.values import (
     ListedBatch,
 )
 from threelane.producer.pause import PauseResult
-from threelane.store import audit, batches, find, pauses, progress
+from threelane.store import batches, find, pauses, progress
 from threelane.store.api_key import ApiKey
 from threelane.store.batches import Batch, Place
 from threelane.store.find import Filter, FoundMessage
@@ -296,10 +295,7 @@ async def pause_batch(
 
 def pause(service: Service, one: Batch, who: str) -> PauseResult:
     """Pause a batch; the audit names who did."""
-    if pauses.find(service.redis, one.producer, one.name) is None:
-        audit.add(service.redis, "pause batch", described(one), who)
-    ids = (message_id for message_id, _ in batches.rows(service.redis, one.producer, one.name))
-    return pausing.pause(service.redis, one.producer, one.name, ids, service.producer.now(), who)
+    return batch_changes.pause(service.redis, one, service.producer.now(), who)
 
 
 @router.post(
@@ -315,9 +311,7 @@ async def resume_batch(service: Shared, key: Caller, batch: BatchName, producer:
 
 def resume(service: Service, one: Batch, who: str) -> PauseResult:
     """Resume a batch; the audit names who did."""
-    if pauses.find(service.redis, one.producer, one.name) is not None:
-        audit.add(service.redis, "resume batch", described(one), who)
-    return pausing.resume(service.redis, service.producer.nudger, one.producer, one.name, service.producer.now())
+    return batch_changes.resume(service.redis, service.producer.nudger, one, service.producer.now(), who)
 
 
 @router.post(
@@ -343,7 +337,7 @@ async def cancel_batch_messages(
 
 def cancel(service: Service, one: Batch, who: str, *, unlisted: bool = False) -> CancelResults:
     """Cancel a batch; the audit names who did.  ``unlisted``: also messages that it does not list, by a scan."""
-    audit.add(service.redis, "cancel batch", described(one), who)
+    batch_changes.note_cancel(service.redis, one, who)
     counts: Counter[str] = Counter()
     found = progress.cancellable(service.redis, one.producer, one.name)
     for ids in _with_unlisted(service, one, found) if unlisted else found:
@@ -353,7 +347,7 @@ def cancel(service: Service, one: Batch, who: str, *, unlisted: bool = False) ->
 
 def _cancel_page(service: Service, one: Batch, who: str, cursor: int) -> CancelResults:
     if not cursor:
-        audit.add(service.redis, "cancel batch", described(one), who)
+        batch_changes.note_cancel(service.redis, one, who)
     after, found = progress.page(service.redis, one.digest, cursor, PAGE)
     done = service.producer.cancel([each.id for each in found if each.status and each.status not in FINAL])
     return _results(Counter(each.answer for each in done), done, str(after))
@@ -471,11 +465,6 @@ async def hold_memory(request: Request, service: Service, holder: str, octets: i
             "other requests use the memory for batches",
             "retry after the seconds in Retry-After, or use threelane batch",
         ) from None
-
-
-def described(one: Batch) -> str:
-    """Return a batch as the audit names it."""
-    return f"{one.name} of {one.producer or 'no producer'}"
 
 
 def name_of(key: ApiKey) -> str:

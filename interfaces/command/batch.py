@@ -12,15 +12,13 @@ import redis
 import typer
 from rich.markup import escape
 
-from threelane.contract.fields import batch_name
-from threelane.contract.refusal import Refusal
+from threelane.contract.fields import known_batch_name
 from threelane.interfaces.command.caller import give_up, open_producer
 from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_limit, print_line, wrong_usage
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import age, credits, shown_at
-from threelane.operations import batch_report
-from threelane.producer import pause as pausing
+from threelane.operations import batch_changes, batch_report
 from threelane.producer.cancel import CancelResult
 from threelane.producer.outage import Unavailable
 from threelane.producer.pause import PauseResult
@@ -93,12 +91,8 @@ def pause(name: Name, producer: OfProducer = None, as_json: Json = False) -> Non
     """Send nothing of a batch until it is resumed; its messages keep their validity, and may expire."""
 
     def begin(client: redis.Redis) -> tuple[Batch, PauseResult]:
-        one, who = _known(client, name, producer), audit.user()
-        was_paused = pauses.find(client, one.producer, one.name) is not None
-        ids = (message_id for message_id, _ in batches.rows(client, one.producer, one.name))
-        if not was_paused:
-            audit.add(client, "pause batch", _described(one), who)
-        return one, pausing.pause(client, one.producer, one.name, ids, now_of(client), who)
+        one = _known(client, name, producer)
+        return one, batch_changes.pause(client, one, now_of(client), audit.user())
 
     one, done = with_redis(begin)
     if as_json:
@@ -116,11 +110,9 @@ def resume(name: Name, producer: OfProducer = None, as_json: Json = False) -> No
 
     def end(client: redis.Redis) -> tuple[PauseResult, bool]:
         one = _known(client, name, producer)
-        was_paused = pauses.find(client, one.producer, one.name) is not None
-        if was_paused:
-            audit.add(client, "resume batch", _described(one))
+        was_paused = batch_changes.is_paused(client, one)
         with open_producer() as own:
-            return own.resume_batch(one.name, producer=one.producer), was_paused
+            return batch_changes.resume(client, own.nudger, one, now_of(client), audit.user()), was_paused
 
     done, was_paused = with_redis(end)
     if as_json:
@@ -139,7 +131,7 @@ def cancel(name: Name, producer: OfProducer = None, as_json: Json = False) -> No
 
     def begin(client: redis.Redis) -> Batch:
         found = _known(client, name, producer)
-        audit.add(client, "cancel batch", _described(found))
+        batch_changes.note_cancel(client, found, audit.user())
         return found
 
     one = with_redis(begin)
@@ -193,9 +185,7 @@ _RESULTS = (
 
 def _known(client: redis.Redis, name: str, producer: str | None) -> Batch:
     """Return the batch with this name: of the given producer, of this process's, or the only one."""
-    own = batch_name(name, "name")
-    if isinstance(own, Refusal):
-        wrong_usage(f"{own.problem}; {own.remedy}")
+    own = known_batch_name(name)
     whose = load_or_exit(ProducerSettings).producer if producer is None else producer
     if one := batches.find(client, whose, own):
         return one
@@ -204,10 +194,6 @@ def _known(client: redis.Redis, name: str, producer: str | None) -> Batch:
         names = ", ".join(one.producer or "(none)" for one in others)
         wrong_usage(f"batches of several producers have this name: {names}; give one with --producer")
     return others[0] if others else _unknown(name)
-
-
-def _described(one: Batch) -> str:
-    return f"{one.name} of {one.producer or 'no producer'}"
 
 
 def _unknown(name: str) -> NoReturn:
