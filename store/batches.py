@@ -25,7 +25,6 @@ from threelane.contract.message import Message
 from threelane.contract.schedule import DAY
 from threelane.store import keys
 from threelane.store.keys import BATCHES, BatchKey
-from threelane.store.rows import ids as text_ids
 from threelane.store.rows import is_text, number, text, unless_damaged
 from threelane.store.rows import known as reply_of
 from threelane.store.scripts import Item
@@ -259,10 +258,11 @@ def by_digest(client: redis.Redis, batch: str) -> Batch | None:
 
 def listed(client: redis.Redis, producer: str | None = None) -> Iterator[Batch]:
     """Yield all batches, or those of a producer, the latest first."""
-    start = 0
-    while page := text_ids(unless_damaged(BATCHES, partial(client.zrevrange, BATCHES, start, start + SLICE - 1), [])):
-        start += len(page)
-        yield from (one for one in _read(client, page) if one and producer in (None, one.producer))
+    after: Place | None = None
+    while places := _places(client, after):
+        after = places[-1]
+        found = _read(client, [one.digest for one in places])
+        yield from (one for one in found if one and producer in (None, one.producer))
 
 
 class Place(msgspec.Struct, frozen=True):
