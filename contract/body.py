@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from threelane.contract import fields, lookalike
+from threelane.contract import lookalike
 from threelane.contract import text as texts
 from threelane.contract.cut import Cut, NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
 from threelane.contract.opt_out_line import OptOutLine
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.contract.text import Encoding, Size
 from threelane.contract.why_parts import UNITS, Saving, explain
 
@@ -64,7 +64,7 @@ def _binary(
     given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
 ) -> Body | Refusal:
     if given.get("text"):
-        return fields.invalid("binary", "binary data and a text", "give one of the two")
+        return invalid("binary", "binary data and a text", "give one of the two")
     if not given.get("sender", "0").isdigit():
         return Refusal(
             code=Code.SENDER,

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from threelane.contract import phone, reading, schedule, senders, template_fields
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Code, Refusal, invalid
 
 Parsed = Any  # the result of a field's parser: a value of the field's type, or Refusal
 Parser = Callable[[Any, str], Parsed]
@@ -264,11 +264,6 @@ def yes_or_no(raw: Any, field: str) -> Parsed:
     if value is None:
         return invalid(field, f"{_shown(raw)} is neither 0 nor 1", "give 0 or 1")
     return value
-
-
-def invalid(field: str, problem: str, remedy: str) -> Refusal:
-    """Return a refusal with 101, the gateway's code for an invalid or missing parameter."""
-    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy)
 
 
 def _integer(raw: Any) -> int | None:

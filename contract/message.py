@@ -14,7 +14,7 @@ from threelane.contract import body, fields, phone, schedule
 from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.contract.subscriber import spellings
 from threelane.contract.text import Encoding, Size, composed, decomposed
 from threelane.contract.why_parts import WhyParts, explain
@@ -138,7 +138,7 @@ def identify(producer: str, client_message_id: str) -> str:
 
 def not_an_object(raw: object) -> Refusal:
     """Return the refusal of a value that is not a mapping."""
-    return fields.invalid("message", f"expected an object, got {type(raw).__name__}", "give field names and values")
+    return invalid("message", f"expected an object, got {type(raw).__name__}", "give field names and values")
 
 
 def parse(
@@ -158,9 +158,7 @@ def parse(
     if isinstance(read, Refusal):
         return read
     given, spelt = read
-    text_as_given = given.get("text", "")
-    if text_as_given:
-        given["text"] = composed(text_as_given)
+    text_as_given = _compose(given)
     with_text, template = given, ""
     if "template" in given or "values" in given:
         filled = _filled(given, spelt, wording)
@@ -177,7 +175,7 @@ def parse(
     if isinstance(due_at, Refusal):
         return due_at
     if given.get("at_gateway") and not due_at:
-        return fields.invalid(
+        return invalid(
             spelt["at_gateway"], "there is no delivery time", "also give a delivery time or a delay, or leave it out"
         )
     expires_at = schedule.expiry(given.get("validity_period"), due_at, now, spelt.get("validity_period", ""))
@@ -236,11 +234,11 @@ def _read(raw: Mapping[str, Any], reading: Reading) -> tuple[dict[str, Any], dic
     for spelling, value in raw.items():
         field = fields.BY_SPELLING.get(spelling)
         if field is None:
-            return fields.invalid(_printable(spelling), "unknown field", "docs/fields.md lists the fields")
+            return invalid(_printable(spelling), "unknown field", "docs/fields.md lists the fields")
         if value is None:
             continue
         if field.name in given:
-            return fields.invalid(spelling, f"{field.name} is given twice", "give it once")
+            return invalid(spelling, f"{field.name} is given twice", "give it once")
         parsed = field.parse(value, spelling) if field is not _TO else phone.parse(value, spelling, reading)
         if isinstance(parsed, Refusal):
             return parsed
@@ -255,6 +253,14 @@ def _read(raw: Mapping[str, Any], reading: Reading) -> tuple[dict[str, Any], dic
     return given, spelt
 
 
+def _compose(given: dict[str, Any]) -> str:
+    """Put the text of a message into NFC; returns it as it was given."""
+    as_given: str = given.get("text", "")
+    if as_given:
+        given["text"] = composed(as_given)
+    return as_given
+
+
 def _printable(spelling: object) -> str:
     return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
 
@@ -263,9 +269,9 @@ def _filled(given: Mapping[str, Any], spelt: Mapping[str, str], wording: Wording
     """Return the text of the template that a message names, with its values."""
     if both := next((name for name in ("text", "binary") if given.get(name)), None):
         named = spelt.get("template") or spelt["values"]
-        return fields.invalid(named, f"a template and a {both}", "give one of the two")
+        return invalid(named, f"a template and a {both}", "give one of the two")
     if "template" not in given:
-        return fields.invalid(spelt["values"], "values, and no template", "also give the name of its template")
+        return invalid(spelt["values"], "values, and no template", "also give the name of its template")
     filled = wording.fill(given["template"], given.get("values", {}), spelt)
     if isinstance(filled, Refusal):
         return filled
@@ -313,10 +319,7 @@ def former_fingerprints(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> l
     if isinstance(read, Refusal):
         return []
     given = {name: value for name, value in {**read[0], **changes}.items() if value is not None}
-    text_as_given = given.get("text", "")
-    if text_as_given:
-        given["text"] = composed(text_as_given)
-    return _fingerprints(given, text_as_given)
+    return _fingerprints(given, _compose(given))
 
 
 def _fingerprint(given: Mapping[str, Any]) -> str:

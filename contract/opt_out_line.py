@@ -23,7 +23,7 @@ class OptOutLine(NamedTuple):
 
     def ending(self, text: str) -> str:
         """Return what follows a text: a line end and the line; "" if the text has the line already."""
-        return "" if _has(_plain(text), self.text) else f"\n{self.text}"
+        return "" if _words(self.text).search(_plain(text)) else f"\n{self.text}"
 
 
 class OptOutLines(NamedTuple):
@@ -85,18 +85,18 @@ def parse_line(text: str) -> str:
     return line
 
 
-@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
-    """Return a text without the differences that readers do not see: case, white space and look-alikes."""
-    return " ".join(lookalike.translate(unicodedata.normalize("NFC", text)).casefold().split())
+    """Return a text in NFC without the differences that readers do not see: case, white space and look-alikes."""
+    return " ".join(lookalike.translate(text).casefold().split())
 
 
-def _has(plain: str, line: str) -> bool:
-    """Return whether a text has a line as words of their own: "unstoppable" has no STOP."""
+@lru_cache(maxsize=64)
+def _words(line: str) -> re.Pattern[str]:
+    """Return a pattern for a line in a plain text, as words of their own: "unstoppable" has no STOP."""
     words = _plain(line)
     before = r"(?<!\w)" if _is_spaced(words[0]) else ""
     after = r"(?!\w)" if _is_spaced(words[-1]) else ""
-    return re.search(before + re.escape(words) + after, plain) is not None
+    return re.compile(before + re.escape(words) + after)
 
 
 def _is_spaced(letter: str) -> bool:

@@ -59,3 +59,8 @@ class Refusal(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Return one line for people: code, field, problem, remedy."""
         return " ".join(f"{self.code} {self.field}: {self.problem}; {self.remedy}".split())
+
+
+def invalid(field: str, problem: str, remedy: str) -> Refusal:
+    """Return a refusal with 101, the gateway's code for an invalid or missing parameter."""
+    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy)

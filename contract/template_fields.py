@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from threelane.contract.invisible import is_invisible
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Refusal, invalid
 from threelane.contract.text import composed
 
 MOST_VALUES = 50
@@ -26,7 +26,7 @@ def parse_reference(raw: Any, field: str) -> str | Refusal:
     """Parse the name of a template, which ``@`` and a version may follow: ``order-shipped@2``."""
     name = raw.strip() if isinstance(raw, str) else ""
     if not _REFERENCE.fullmatch(name):
-        return _invalid(
+        return invalid(
             field,
             f"{ascii(raw)[:40]} is not the name of a template",
             "give a name, as in order-shipped or order-shipped@2",
@@ -49,24 +49,24 @@ def parse_values(raw: Any, field: str) -> dict[str, str] | Refusal:
     """Parse the values of placeholders, an object or its JSON; numbers become text, and empty values are refused."""
     given = _object(raw) if isinstance(raw, str) else raw
     if not isinstance(given, Mapping):
-        return _invalid(field, "not an object", _OBJECT)
+        return invalid(field, "not an object", _OBJECT)
     if len(given) > MOST_VALUES:
-        return _invalid(field, f"{len(given):,} values", f"give at most {MOST_VALUES}")
+        return invalid(field, f"{len(given):,} values", f"give at most {MOST_VALUES}")
     parsed: dict[str, str] = {}
     for name, value in given.items():
         where = f"{field}.{str(name)[:40]}".encode("utf-8", "backslashreplace").decode()
         if not isinstance(name, str):
-            return _invalid(field, f"{ascii(name)[:40]} is not the name of a placeholder", _OBJECT)
+            return invalid(field, f"{ascii(name)[:40]} is not the name of a placeholder", _OBJECT)
         text = _text(value)
         if text is None:
             kind = "number without an end" if isinstance(value, float) else type(value).__name__
-            return _invalid(where, f"a {kind} cannot be part of a text", "give a string or a number")
+            return invalid(where, f"a {kind} cannot be part of a text", "give a string or a number")
         if is_invisible(text):
-            return _invalid(where, "the value shows nothing", "give a value, or use a template that does not need it")
+            return invalid(where, "the value shows nothing", "give a value, or use a template that does not need it")
         if len(text) > MOST_LETTERS:
-            return _invalid(where, f"{len(text):,} characters", f"give at most {MOST_LETTERS:,}")
+            return invalid(where, f"{len(text):,} characters", f"give at most {MOST_LETTERS:,}")
         if name.strip() in parsed:
-            return _invalid(where, "the value is given twice", "give it once")
+            return invalid(where, "the value is given twice", "give it once")
         parsed[name.strip()] = composed(text)
     return dict(sorted(parsed.items()))
 
@@ -90,7 +90,3 @@ def _text(value: Any) -> str | None:
         return str(value) if math.isfinite(value) else None
     except (ValueError, OverflowError):  # more digits than Python converts
         return None
-
-
-def _invalid(field: str, problem: str, remedy: str) -> Refusal:
-    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy)

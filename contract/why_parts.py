@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from threelane.contract import lookalike
+from threelane.contract.counted import counted
 from threelane.contract.text import GSM_7, GSM_EXTENSION, Encoding, Size, longest_fit, measure, measure_binary, room
 
 MOST_CHARACTERS = 3  # named in an explanation; the count has the others
@@ -114,7 +115,7 @@ def _of_ucs2(text: str, size: Size, udh_octets: int, *, is_requested: bool) -> W
         if not is_requested:  # unicode=1 keeps every text in UCS-2
             savings += _replacing(text, outside, size, udh_octets)
     elif more:
-        detail = f"unicode=1 takes {_counted(more)} more: GSM-7 has all characters of the text"
+        detail = f"unicode=1 takes {counted(more, 'part')} more: GSM-7 has all characters of the text"
         causes.append(PartCause(Cause.UNICODE, more, detail))
         savings.append(_saving(Way.WITHOUT_UNICODE, more))
     causes += _of_length(text, in_gsm, udh_octets, is_sent_so=not outside)
@@ -133,7 +134,9 @@ def _of_characters(text: str, outside: set[str], parts: int) -> PartCause:
     else:
         which = " and ".join(f"{one} at character {one.at}{_again(one.times)}" for one in first)
     verb = "takes" if number == 1 else "take"
-    detail = f"{which} {verb} {_counted(parts)} more: outside GSM-7, so that an SMS has 70 characters instead of 160"
+    detail = (
+        f"{which} {verb} {counted(parts, 'part')} more: outside GSM-7, so that an SMS has 70 characters instead of 160"
+    )
     return PartCause(Cause.CHARACTERS, parts, detail, first)
 
 
@@ -150,11 +153,15 @@ def _of_length(text: str, size: Size, udh_octets: int, *, is_sent_so: bool = Tru
     if udh_octets and parts > 1:
         plain = _without_header(text, size)
         if parts > plain:
-            detail = f"the header of {udh_octets} octets takes {_counted(parts - plain)} more"
+            detail = f"the header of {udh_octets} octets takes {counted(parts - plain, 'part')} more"
             yield PartCause(Cause.HEADER, parts - plain, detail)
         parts = plain
     if parts > 1:
-        detail = _length(text, size, udh_octets) if is_sent_so else f"its length takes {_counted(parts)} in GSM-7, too"
+        detail = (
+            _length(text, size, udh_octets)
+            if is_sent_so
+            else f"its length takes {counted(parts, 'part')} in GSM-7, too"
+        )
         yield PartCause(Cause.LENGTH, parts - 1, detail)
 
 
@@ -199,7 +206,7 @@ def _with_stand_ins(text: str, stand_ins: Mapping[str, str], udh_octets: int) ->
 
 
 def _saving(way: Way, parts: int) -> Saving:
-    return Saving(way, parts, f"{DO[way]} {'save' if way is Way.BOTH else 'saves'} {_counted(parts)}")
+    return Saving(way, parts, f"{DO[way]} {'save' if way is Way.BOTH else 'saves'} {counted(parts, 'part')}")
 
 
 def _shorter(text: str, size: Size, udh_octets: int) -> Saving:
@@ -208,7 +215,7 @@ def _shorter(text: str, size: Size, udh_octets: int) -> Saving:
     excess = size.units - _fitting_units(text, size, udh_octets, fewer_parts)
     unit = "characters" if size.units == len(text) else UNITS[size.encoding]
     unit = unit[:-1] if excess == 1 else unit
-    return Saving(Way.SHORTER, 1, f"{excess} {unit} fewer fit {_counted(fewer_parts)}", excess)
+    return Saving(Way.SHORTER, 1, f"{excess} {unit} fewer fit {counted(fewer_parts, 'part')}", excess)
 
 
 def _fitting_units(text: str, size: Size, udh_octets: int, parts: int) -> int:
@@ -219,10 +226,6 @@ def _fitting_units(text: str, size: Size, udh_octets: int, parts: int) -> int:
     is_ucs2 = size.encoding is Encoding.UCS_2
     beginning = text[: longest_fit(text, parts, unicode=is_ucs2, udh_octets=udh_octets)]
     return measure(beginning, unicode=is_ucs2, udh_octets=udh_octets).units
-
-
-def _counted(parts: int) -> str:
-    return "1 part" if parts == 1 else f"{parts} parts"
 
 
 UNITS = {Encoding.GSM_7: "septets", Encoding.UCS_2: "UTF-16 units", Encoding.BINARY: "octets"}

@@ -9,7 +9,7 @@ import redis
 
 from threelane.contract import template_fields
 from threelane.contract.opt_out_line import OptOutLine, OptOutLines
-from threelane.contract.refusal import Code, Owner, Refusal
+from threelane.contract.refusal import Code, Owner, Refusal, invalid
 from threelane.contract.wording import Filled, Wording
 from threelane.producer.files.junk import junk_in
 from threelane.producer.files.template import InvalidTemplate, Template, parse
@@ -104,19 +104,15 @@ def _mismatch(name: str, template: Template, values: Mapping[str, str], field: s
     wanted = dict.fromkeys(template.names)
     listed = ", ".join(f"{{{one}}}" for one in wanted) or "no placeholder"
     if missing := next((one for one in wanted if one not in values), None):
-        return _invalid(f"{field}.{missing}", f"the template {name} needs {{{missing}}}", "also give its value")
+        return invalid(f"{field}.{missing}", f"the template {name} needs {{{missing}}}", "also give its value")
     if junk := next((one for one in values if junk_in(values[one])), None):
         found = ascii(junk_in(values[junk]))[1:-1]
-        return _invalid(f"{field}.{junk[:40]}", f"{found} instead of a value", "give the value")
+        return invalid(f"{field}.{junk[:40]}", f"{found} instead of a value", "give the value")
     if extra := next((one for one in values if one not in wanted), None):
-        return _invalid(
+        return invalid(
             f"{field}.{extra[:40]}", f"the template {name} has {listed}", "leave this value out, or correct its name"
         )
     return None
-
-
-def _invalid(field: str, problem: str, remedy: str) -> Refusal:
-    return Refusal(code=Code.INVALID, field=field, problem=problem, remedy=remedy)
 
 
 def _damaged(name: str, spelt: Mapping[str, str]) -> Refusal:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader, TextIOWrapper
 from itertools import islice
 
-from threelane.contract.fields import BY_SPELLING, invalid
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.fields import BY_SPELLING
+from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.producer.files import dialect, encoding, headers, kinds, workbook
 from threelane.producer.files.headers import Columns, is_number_column
 from threelane.producer.files.jsonlines import read_json_lines

@@ -18,6 +18,7 @@ from threelane.contract.fields import BY_SPELLING
 from threelane.contract.message import identify
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import subscriber
+from threelane.contract.text import composed
 from threelane.producer.files.bulk import FileRow, Identity
 
 _READ = frozenset({"text", "sender", "udh", "binary", "batch", "producer", "client_message_id", "template", "values"})
@@ -95,7 +96,7 @@ def _parsed(content: Mapping[str, Any]) -> dict[str, Any] | Refusal:
 def content_key(batch: str, to: str, given: Mapping[str, Any]) -> bytes:
     """Return what the occurrences of a row in a batch have in common, in 10 octets; ``given`` are parsed fields."""
     text, *others = (str(given.get(name, "")) for name in CONTENT)
-    parts = [batch, to, str(given.get("sender", "")), unicodedata.normalize("NFC", text), *others]
+    parts = [batch, to, str(given.get("sender", "")), composed(text), *others]
     if "template" in given:
         parts += str(given["template"]), repr(given.get("values", {}))
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=10).digest()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from threelane.contract.fields import BY_SPELLING, invalid
-from threelane.contract.refusal import Refusal
+from threelane.contract.fields import BY_SPELLING
+from threelane.contract.refusal import Refusal, invalid
 from threelane.producer.files.bulk import COUNTRY, FileRow
 from threelane.producer.files.template import Template
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from threelane.contract.fields import invalid
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.contract.spreadsheet import SpelledFloat
 from threelane.producer.files import encoding, headers
 from threelane.producer.files.headers import Columns

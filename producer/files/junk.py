@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from threelane.contract.fields import BY_SPELLING, invalid
-from threelane.contract.refusal import Refusal
+from threelane.contract.fields import BY_SPELLING
+from threelane.contract.refusal import Refusal, invalid
 from threelane.producer.files.dialect import is_blank
 from threelane.producer.files.row import FileRow
 from threelane.producer.files.template import Template

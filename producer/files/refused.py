@@ -15,8 +15,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 from threelane.contract.errors import Refused
-from threelane.contract.fields import invalid
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.producer.files.dialect import is_blank
 from threelane.producer.files.headers import REPORT, report_start
 from threelane.producer.files.row import FileRow

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from threelane.contract.fields import invalid
-from threelane.contract.refusal import Refusal
+from threelane.contract.refusal import Refusal, invalid
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 

@@ -13,8 +13,7 @@ from itertools import chain
 from typing import IO, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from threelane.contract.fields import invalid
-from threelane.contract.refusal import Refusal
+from threelane.contract.refusal import Refusal, invalid
 from threelane.producer.files.dialect import is_blank
 from threelane.producer.files.row import How, InvalidFile, Noticed, RawRow
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.workbooks import HEADER, number, row, sheet, text, workbook
 from threelane.contract.errors import Refused
-from threelane.contract.fields import BY_SPELLING, invalid
-from threelane.contract.refusal import Code, Refusal
+from threelane.contract.fields import BY_SPELLING
+from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.contract.wording import PLAIN
 from threelane.interfaces.command.bulk.reading import confirmed
 from threelane.interfaces.command.bulk.refused_file import MOST_SHOWN, RefusedRows

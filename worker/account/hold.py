@@ -20,6 +20,7 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from threelane.contract import phone, prices, senders, zones
+from threelane.contract.counted import counted
 from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
 from threelane.store import keys, rows
@@ -186,13 +187,9 @@ def evidence_of(held: Held) -> str:
     if one is None:
         return ""
     failed = (
-        f"{one.messages:,} of {one.tried:,} messages" if one.tried > one.messages else _counted(one.messages, "message")
+        f"{one.messages:,} of {one.tried:,} messages" if one.tried > one.messages else counted(one.messages, "message")
     )
-    return f"{failed} to {_counted(one.numbers, 'number')}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{failed} to {counted(one.numbers, 'number')}"
 
 
 def parse_scope(raw: str) -> str:

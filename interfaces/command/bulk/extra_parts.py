@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from threelane.contract.counted import counted
 from threelane.contract.why_parts import DO, Cause, OutsideCharacter, Saving, Way
 from threelane.producer.rehearse import Rehearsed
 
@@ -48,16 +49,17 @@ class ExtraPartsLine(msgspec.Struct):
 
     def __str__(self) -> str:
         """Return the line for people."""
-        what = f"{_messages(self.messages)} of {self.parts} parts because of {self._because()}"
+        what = f"{counted(self.messages, 'message')} of {self.parts} parts because of {self._because()}"
         them, each = ("it", "") if self.messages == 1 else ("them", " each")
         left = self.parts - self.saved_parts // self.messages
         if self.way is Way.SHORTER:
             least, most = self.least_units, self.most_units
             units = f"{least:,}" if least == most else f"{least:,} to {most:,}"
-            return f"{what}: {units} septets or UTF-16 units fewer make {them} {_parts(left)}{each}"
+            return f"{what}: {units} septets or UTF-16 units fewer make {them} {counted(left, 'part')}{each}"
         verb = "make" if self.way is Way.BOTH else "makes"
         saves = verb.replace("make", "save")
-        return f"{what}: {DO[self.way]} {verb} {them} {_parts(left)}{each}, {saves} {_parts(self.saved_parts)}"
+        saved = counted(self.saved_parts, "part")
+        return f"{what}: {DO[self.way]} {verb} {them} {counted(left, 'part')}{each}, {saves} {saved}"
 
     def _because(self) -> str:
         if self.cause is not Cause.CHARACTERS:
@@ -93,13 +95,5 @@ class ExtraParts:
         """Return what a person reads."""
         found = [str(one) for one in self.lines()]
         if self._cut:
-            found.append(f"{_messages(self._cut)} cut, by up to {self._most_cut:,} characters")
+            found.append(f"{counted(self._cut, 'message')} cut, by up to {self._most_cut:,} characters")
         return found
-
-
-def _messages(number: int) -> str:
-    return "1 message" if number == 1 else f"{number:,} messages"
-
-
-def _parts(number: int) -> str:
-    return "1 part" if number == 1 else f"{number:,} parts"

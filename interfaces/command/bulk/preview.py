@@ -6,6 +6,7 @@ from io import BufferedReader
 
 import msgspec
 
+from threelane.contract.counted import counted
 from threelane.interfaces.command.bulk.job import Job
 from threelane.interfaces.command.printing import err, print_json
 from threelane.interfaces.command.values import masked
@@ -36,8 +37,7 @@ def print_noticed(noticed: Noticed, *, as_json: bool) -> None:
     if as_json:
         print_json({"file": msgspec.structs.asdict(noticed)})
     elif noticed.blank_rows:
-        rows = "1 blank row" if noticed.blank_rows == 1 else f"{noticed.blank_rows:,} blank rows"
-        err.print(f"{rows} skipped", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"{counted(noticed.blank_rows, 'blank row')} skipped", markup=False, highlight=False, soft_wrap=True)
 
 
 def _how(noticed: Noticed) -> list[str]:
@@ -59,8 +59,7 @@ def _how(noticed: Noticed) -> list[str]:
 def _lines(one: Shown) -> list[str]:
     """Return a message as lines: what it is, and its text below."""
     sender = f" from {one.sender}" if one.sender else ""
-    parts = "1 part" if one.parts == 1 else f"{one.parts} parts"
     return [
-        f"row {one.row} to {masked(one.to)}{sender}, {parts} {one.encoding}:",
+        f"row {one.row} to {masked(one.to)}{sender}, {counted(one.parts, 'part')} {one.encoding}:",
         *(f"    {line}" for line in one.text.split("\n")),
     ]

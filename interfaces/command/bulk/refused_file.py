@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from threelane.contract.counted import counted
 from threelane.contract.errors import Refused
 from threelane.interfaces.command.printing import err, wrong_usage
 from threelane.producer.files.refused import Report
@@ -72,9 +73,8 @@ class RefusedRows:
         finally:
             report.close()
         if self.number:
-            rows = "1 refused row" if self.number == 1 else f"{self.number:,} refused rows"
             same = f" with --batch={shlex.quote(job)}, so that no row is sent twice" if job else ""
-            line = f"{self._file} has {rows}. Correct and send it{same}"
+            line = f"{self._file} has {counted(self.number, 'refused row')}. Correct and send it{same}"
             err.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _give_up(self, problem: OSError) -> None:
