@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from tests.servers import RedisServer
+from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings, Unavailable
 from threelane.store import ceiling, keys
 
@@ -21,6 +21,10 @@ MEGABYTE = 1 << 20
 def full(client: redis.Redis) -> Iterator[redis.Redis]:
     """A Redis that uses a little more than nine tenths of what it may use."""
     client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    wait_until(
+        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
+        what="what an earlier test left to be freed",
+    )
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.93))  # type: ignore[index]
     yield client
     client.config_set("maxmemory", 0)
@@ -88,6 +92,10 @@ def test_a_user_without_the_right_to_info_is_refused_at_the_share_that_a_worker_
 ) -> None:
     """Its own rights are enough for the memory use; the ceiling comes from a process with more rights."""
     client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    wait_until(
+        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
+        what="what an earlier test left to be freed",
+    )
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.93))  # type: ignore[index]
     assert asyncio.run(publish(redis_server.url))
 
@@ -113,12 +121,20 @@ def test_without_a_published_ceiling_redis_refuses_and_intake_then_leaves_room_f
     times = [0.0]
     clock = lambda: times[0]  # noqa: E731
     client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    wait_until(
+        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
+        what="what an earlier test left to be freed",
+    )
     assert not ceiling.is_near(careful, 0.9, 1, clock)
     ceiling.reached(careful, clock)
     assert ceiling.is_near(careful, 0.9, 1, clock)
     client.delete("tl:filler")
     assert not ceiling.is_near(careful, 0.9, 1, clock), "there is room again"
     client.setrange("tl:filler", 20 * MEGABYTE, "x")
+    wait_until(
+        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
+        what="what an earlier test left to be freed",
+    )
     times[0] = 30.0
     assert ceiling.is_near(careful, 0.9, 1, clock)
     times[0] = 61.0
