@@ -30,7 +30,6 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "unicode":   (0, 1),
     "binary":    (0, 1),
     "deliv_ack": (0, 1),
-    "validity":  (1, LATEST_MINUTES),
     "req_feat":  (0, 65535),
     "mclass":    (0, 3),
 }
@@ -62,6 +61,9 @@ def read(
             if not bounds[0] <= number <= bounds[1]:
                 return refusal("101")
             whole[name] = number
+    validity = parameters.get("validity", "1")
+    if not _is_whole(validity) or not is_valid_for(int(validity), settings):
+        return refusal("101")
     fault = _form_fault(parameters, settings.senders)
     if fault:
         return refusal(fault)
@@ -113,6 +115,11 @@ def sender_fault(sender: str, senders: tuple[str, ...]) -> str | None:
     if sender and senders and sender not in senders:
         return "123"
     return None
+
+
+def is_valid_for(minutes: int, settings: SandboxSettings) -> bool:
+    """Returns whether a message may be valid for that long."""
+    return 1 <= minutes <= settings.most_validity_minutes
 
 
 def is_possible(due_at: float, now: float) -> bool:

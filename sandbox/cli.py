@@ -42,6 +42,7 @@ def sandbox(
     unrouted: Annotated[list[str] | None, _option("Prefix without a route, code 114; may be repeated (999)")] = None,
     sender: Annotated[list[str] | None, _option("Registered sender id; may be repeated (any)")] = None,
     default_concat: Annotated[int | None, _option("Parts allowed when a request sets no limit (3)")] = None,
+    most_validity_minutes: Annotated[int | None, _option("Longest validity period, in minutes (10080)")] = None,
     one_api_most: Annotated[int | None, _option("Most messages in one request of the One API (100)")] = None,
     latency_ms: Annotated[float | None, _option("Delay of every response (0)")] = None,
     latency_jitter_ms: Annotated[float | None, _option("Upper limit of an added random delay (0)")] = None,

@@ -26,7 +26,7 @@ def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: flo
     """Returns the order of a message; a `null` field counts as absent."""
     fields = {name: value for name, value in entry.items() if value is not None}
     channel = fields.get("channel", _SMS)
-    wrong = _wrong_field(fields, channel)
+    wrong = _wrong_field(fields, channel, settings)
     if wrong:
         return _missing(wrong)
     sender, header = str(fields.get("from", "")), str(fields.get("userDataHeader", ""))
@@ -55,7 +55,7 @@ def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: flo
     )
 
 
-def _wrong_field(fields: dict[str, object], channel: object) -> str | None:
+def _wrong_field(fields: dict[str, object], channel: object, settings: SandboxSettings) -> str | None:
     """Returns the first field that is missing or invalid."""
     if channel not in CHANNELS:
         return "channel"
@@ -77,7 +77,7 @@ def _wrong_field(fields: dict[str, object], channel: object) -> str | None:
     validity = fields.get("validityPeriod", 1)
     if isinstance(validity, bool) or not isinstance(validity, int):
         return "validityPeriod"
-    return None if 1 <= validity <= central_order.LATEST_MINUTES else "validityPeriod"
+    return None if central_order.is_valid_for(validity, settings) else "validityPeriod"
 
 
 def _missing(name: str) -> GatewayRefusal:

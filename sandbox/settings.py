@@ -36,6 +36,7 @@ class SandboxSettings(BaseSettings):
     unrouted: Prefixes = ("999",)  # prefixes refused with 114
     senders: Prefixes = ()  # registered sender ids; empty allows any
     default_concat: int = Field(default=3, ge=1, le=3)  # parts allowed when a request sets no limit
+    most_validity_minutes: PositiveInt = 7 * 24 * 60  # longer validity periods are refused
     one_api_most: PositiveInt = 100  # most messages in one request of the One API
 
     latency_ms: NonNegativeFloat = 0.0
@@ -120,6 +121,7 @@ LIVE: Final = (
     "one_callback_url",
     "platform_callback_url",
     "one_api_most",
+    "most_validity_minutes",
     "callback_method",
     "callback_retry_scale",
     "callback_timeout_seconds",

@@ -56,6 +56,20 @@ REFUSED: dict[str, list[dict[str, str]]] = {
 # fmt: on
 
 
+def test_the_longest_validity_is_a_setting(sandbox: Running) -> None:
+    """On all APIs: a part of a product that assumes another limit is found here, not at the gateway."""
+    one = {"channel": "sms", "to": TO, "content": "Hi"}
+
+    def results(minutes: int) -> list[bool]:
+        status, _ = sandbox.one("POST", "/v1/message", {"messages": [{**one, "validityPeriod": minutes}]})
+        rest, _ = sandbox.rest("POST", "message", {"to": [TO], "text": "Hi", "validityPeriod": minutes})
+        return [sandbox.send(TO, validity=str(minutes)).startswith("ID:"), rest == 202, status == 202]
+
+    assert ([True] * 3, [False] * 3) == (results(10_080), results(10_081))
+    sandbox.control("POST", "settings", {"most_validity_minutes": 60})
+    assert ([True] * 3, [False] * 3) == (results(60), results(61))
+
+
 @pytest.mark.parametrize(
     ("parameters", "code"), [(parameters, code) for code, causes in REFUSED.items() for parameters in causes]
 )
