@@ -20,7 +20,7 @@ from threelane.contract.text import Encoding, Size, composed, decomposed
 from threelane.contract.why_parts import WhyParts, explain
 from threelane.contract.wording import PLAIN, Filled, Wording
 
-SCHEMA = 1  # the newest schema that this code can send; a message without one has schema 1
+SCHEMA = 2  # the newest schema that this code can send; a message without one has schema 1
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -183,6 +183,7 @@ def parse(
         return expires_at
     name = given.get("producer", producer)
     client_message_id = given.get("client_message_id", "")
+    is_long = schedule.is_long(due_at, expires_at, now, at_gateway=given.get("at_gateway", False))
     message = Message(
         id=identify(name, client_message_id) if client_message_id else new_id(),
         to=given["to"],
@@ -195,6 +196,7 @@ def parse(
         own_validity="validity_period" in given,
         flash=given.get("type") == "flash",
         producer=name,
+        schema=2 if is_long else 1,  # an older worker would send the whole validity, which the gateway refuses
         **{key: value for key, value in given.items() if key in _COPIED},
     )
     fingerprint, *former = _fingerprints(given, text_as_given) if client_message_id else ("",)

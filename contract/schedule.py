@@ -12,6 +12,7 @@ HORIZON = 7 * DAY  # the gateway schedules no further ahead
 SLACK = 1_000  # a caller's "now" has passed when it is parsed
 DEFAULT_VALIDITY = DAY  # the gateway's own default
 MAX_VALIDITY_MINUTES = 8 * 24 * 60  # the retention of a client message id
+GATEWAY_VALIDITY_MINUTES = 7 * 24 * 60  # the most that the gateway is known to take
 
 
 def instant(raw: object, field: str) -> int | Refusal:
@@ -78,6 +79,33 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
             remedy="give more minutes: the validity counts from now",
         )
     return expires_at
+
+
+def minutes_left(expires_at: int, now: int, most: int = GATEWAY_VALIDITY_MINUTES) -> int:
+    """Return the validity to give the gateway: the minutes left, 1 to ``most``, counted from when it gets the message.
+
+    Never leave it out: the gateway's default of 24 hours also counts from then, whatever the delivery time is.
+    """
+    return max(1, min((expires_at - now) // MINUTE, most))
+
+
+def lead(most: int) -> int:
+    """Return how long before its delivery time the gateway gets a message at the latest, in milliseconds.
+
+    It is a day, or half of the validity that the gateway takes, so that as much is left after the delivery time.
+    """
+    return min(DAY, most * MINUTE // 2)
+
+
+def handover(due_at: int, expires_at: int, most: int = GATEWAY_VALIDITY_MINUTES) -> int:
+    """Return when a message for the gateway's scheduler is handed over: once it takes what is left of its validity."""
+    return min(expires_at - most * MINUTE, due_at - lead(most))
+
+
+def is_long(due_at: int, expires_at: int, now: int, *, at_gateway: bool) -> bool:
+    """Return whether more of the validity is left when the message is sent than the gateway is known to take."""
+    sent_at = max(now, handover(due_at, expires_at)) if at_gateway else due_at or now
+    return expires_at - sent_at > GATEWAY_VALIDITY_MINUTES * MINUTE
 
 
 def _refused(field: str, problem: str, remedy: str) -> Refusal:

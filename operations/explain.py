@@ -227,12 +227,27 @@ def _receipts(known: MessageStatus) -> Iterator[Step]:
             yield Step(int(at), "receipt", status)
 
 
+_AT_ITS_TIME = "its delivery time"
+
+
+def _leaves(record: Mapping[str, str]) -> int:
+    """Return when Threelane sends the message, 0: immediately."""
+    return int(record.get(Field.DUE, 0))
+
+
+def _is_early(known: MessageStatus, record: Mapping[str, str]) -> bool:
+    """Return whether the message leaves before its delivery time, until which the gateway keeps it."""
+    return known.due_at > _leaves(record)
+
+
 def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step, ...]) -> Iterator[Step]:
     """Yield the steps in the order of their times."""
     parts = f"{known.parts} part{'s' if known.parts > 1 else ''}, lane {known.lane}"
     steps = [Step(known.accepted_at, "accepted", parts)]
-    if known.due_at:
-        steps.append(Step(known.due_at, "due", "its delivery time"))
+    if leaves := _leaves(record):
+        steps.append(Step(leaves, "due", "its handover to the gateway" if _is_early(known, record) else _AT_ITS_TIME))
+    if _is_early(known, record):
+        steps.append(Step(known.due_at, "due at the gateway", _AT_ITS_TIME))
     if first := int(record.get("first", 0)):
         tried = f"{known.attempts} attempts in total" if known.attempts > 1 else ""
         steps.append(Step(first, "first attempt", tried))
@@ -257,10 +272,11 @@ _SUCCESSFUL = (Status.DELIVERED, Status.SENT)
 def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterator[Wait]:
     """Yield how long it has waited, by cause, without causes of no duration."""
     first, ended = int(record.get("first", 0)), known.ended_at or now
-    begins = max(known.accepted_at, min(known.due_at, ended))
+    due = _leaves(record)
+    begins = max(known.accepted_at, min(due, ended))
     spans = {
         "schedule": begins - known.accepted_at,
-        "before_first_attempt": (first or (ended if known.due_at <= ended else begins)) - begins,
+        "before_first_attempt": (first or (ended if due <= ended else begins)) - begins,
         "retries": round(sum(known.waits) * 1000),
         "network": ended - known.sent_at if known.sent_at else 0,
     }
@@ -269,7 +285,7 @@ def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterato
 
 def _since(known: MessageStatus, record: Mapping[str, str], now: int) -> int:
     """Return since when it waits to be sent; 0 if it does not, or is not due."""
-    since = max(known.accepted_at, known.due_at, int(record.get(Field.REDRIVEN, 0)))
+    since = max(known.accepted_at, _leaves(record), int(record.get(Field.REDRIVEN, 0)))
     return since if known.status in _UNSENT and since <= now else 0
 
 
@@ -316,13 +332,20 @@ def _pending(
     if known.status is Status.SCHEDULED:
         if known.waits:
             return Pending("retry", at, f"retried after {known.code} {known.reason}")
-        return Pending("schedule", at, "its delivery time")
+        return Pending("schedule", at, _scheduled(known, record))
     before: Any = client.zcount(keys.QUEUED[known.lane], "-inf", f"({at}")
     return Pending(
         "lane",
         0,
         f"{before} messages of lane {known.lane} are ahead of it; see workers, rate and reserve: threelane top",
     )
+
+
+def _scheduled(known: MessageStatus, record: Mapping[str, str]) -> str:
+    if not _is_early(known, record):
+        return _AT_ITS_TIME
+    due = datetime.fromtimestamp(known.due_at / 1000, UTC)
+    return f"its handover to the gateway, which keeps it until {due:%Y-%m-%d %H:%M} UTC"
 
 
 def _paused(client: redis.Redis, known: MessageStatus) -> Pending:

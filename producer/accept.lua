@@ -186,7 +186,7 @@ local keys, taken, ABSENT = {}, {}, {}
 for i = 1, #ARG.messages do keys[i] = KEY.records[i] end
 local is_any_known = redis.call('EXISTS', unpack(keys)) > 0
 
-local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.erased, Field.damaged, Field.paused}
+local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.gateway_due, Field.erased, Field.damaged, Field.paused}
 for i, message in ipairs(ARG.messages) do
   local record = keys[i]
   local may_be_known = is_any_known or taken[record]
@@ -194,7 +194,8 @@ for i, message in ipairs(ARG.messages) do
   taken[record] = true
   if known.status then
     local same = not known.erased and is_same(message, known.print or '')
-    answers[i] = same and AcceptResult.same .. ':' .. known.status .. ':' .. (known.due or '0')
+    local due = math.max(tonumber(known.due) or 0, tonumber(known.gateway_due) or 0)
+    answers[i] = same and AcceptResult.same .. ':' .. known.status .. ':' .. written(due)
       or known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else

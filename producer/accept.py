@@ -19,7 +19,7 @@ from threelane.contract import countries, message, phone
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refusal
-from threelane.contract.schedule import DAY
+from threelane.contract.schedule import DAY, GATEWAY_VALIDITY_MINUTES, handover
 from threelane.contract.why_parts import WhyParts
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
@@ -159,13 +159,18 @@ _QUEUED = (f"{AcceptResult.NEW}:{Status.QUEUED}:", f"{AcceptResult.SAME}:{Status
 
 
 def accept(
-    client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices = ANY_PRICE, tracer: Tracer | None = None
+    client: redis.Redis,
+    drafts: Sequence[Draft],
+    now: int,
+    prices: Prices = ANY_PRICE,
+    tracer: Tracer | None = None,
+    validity_minutes: int = GATEWAY_VALIDITY_MINUTES,
 ) -> list[Admission]:
     """Accept up to 99 drafts, with ``prices`` for the estimates; the results are in the same order.
 
     Safe to repeat with the same drafts: a known message gets the same result as the first time.
     """
-    accept_call = AcceptCall(drafts, now, prices, tracer)
+    accept_call = AcceptCall(drafts, now, prices, tracer, validity_minutes=validity_minutes)
     accept_call.begin(client)
     return accept_call.answers(accept_call.wait())
 
@@ -181,16 +186,21 @@ class AcceptCall:
         tracer: Tracer | None = None,
         seen: SeenCountries | None = None,
         rows_kept_ms: int = batches.ROWS_KEPT_MS,
+        validity_minutes: int = GATEWAY_VALIDITY_MINUTES,
     ) -> None:
         """Prepare the call for up to 99 drafts.
 
         ``seen`` are the countries that need no look-up in Redis; batches list these messages for ``rows_kept_ms``.
+        ``validity_minutes`` is the longest validity that the gateway takes.
         """
         self._drafts = drafts
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
         self._now = now
-        self._messages = [_new_message(draft, prices, trace) for draft, trace in zip(drafts, traces, strict=True)]
+        self._messages = [
+            _new_message(draft, prices, trace, _due(draft.message, now, validity_minutes))
+            for draft, trace in zip(drafts, traces, strict=True)
+        ]
         self._former_prints = {
             draft.message.id: " ".join(draft.former_fingerprints) for draft in drafts if draft.former_fingerprints
         }
@@ -307,7 +317,15 @@ _CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA = (
 )
 
 
-def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
+def _due(sms: Message, now: int, validity_minutes: int) -> int:
+    """Return when Threelane sends a message, 0: now; one for the gateway's scheduler when it is handed over."""
+    if not sms.at_gateway:
+        return sms.due_at
+    due = handover(sms.due_at, sms.expires_at, validity_minutes)
+    return due if due > now else 0
+
+
+def _new_message(draft: Draft, prices: Prices, trace: str, due: int) -> NewMessage:
     """Return a draft as argument of the script."""
     sms = draft.message
     where = country(sms.to)
@@ -331,7 +349,6 @@ def _new_message(draft: Draft, prices: Prices, trace: str) -> NewMessage:
         values += _TRACE, trace
     if sms.schema > 1:
         values += _SCHEMA, str(sms.schema)
-    due = 0 if sms.at_gateway else sms.due_at
     return NewMessage(
         sms.id,
         sms.to,
@@ -368,7 +385,9 @@ def _answer(draft: Draft, reply: str) -> Admission:
     result, _, rest = reply.partition(":")
     if result in _TAKEN:
         status, _, due = rest.removesuffix(FIRST).partition(":")
-        return _accepted(draft, _STATUS[status], int(due) or sms.due_at, repeated=result == _SAME)
+        is_put_off = sms.at_gateway and result != _SAME  # until its handover, which comes before its delivery time
+        due_at = max(int(due), sms.due_at) if is_put_off else int(due) or sms.due_at
+        return _accepted(draft, _STATUS[status], due_at, repeated=result == _SAME)
     if reply in (AcceptResult.CONFLICT, AcceptResult.ERASED):
         return conflict(draft, erased=reply == AcceptResult.ERASED)
     if reply == AcceptResult.DAMAGED:

@@ -188,7 +188,13 @@ class Enqueuer:
         try:
             for drafts in batches:
                 accept_call = acceptance.AcceptCall(
-                    drafts, self._clock.now(), self._prices, self._tracer, self._seen, self._settings.batch_ms
+                    drafts,
+                    self._clock.now(),
+                    self._prices,
+                    self._tracer,
+                    self._seen,
+                    self._settings.batch_ms,
+                    self._settings.gateway_validity_minutes,
                 )
                 replies = self._finish(pending, due) if pending else []
                 accept_call.begin(self._redis())

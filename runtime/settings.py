@@ -29,6 +29,7 @@ from threelane.contract import countries, gateways, numbering, prices, reading
 from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.contract.reading import Reading
+from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES
 from threelane.runtime import number_files, secret_files, tracing
 
 LIST_SHARE = 0.75  # of the memory for requests of the HTTP API; the rest is for requests that are not lists
@@ -106,6 +107,11 @@ class Settings(BaseSettings):
     )
     prices: str = Field("*=1", description="credits per part by prefix, for estimates, such as 27=0.8,1=1.2,*=1")
     gateway: GatewayName = Field("http", description="the Clickatell API to send through")
+    gateway_validity_minutes: PositiveInt = Field(
+        GATEWAY_VALIDITY_MINUTES,
+        description="the longest validity that the gateway takes; a message for its scheduler waits here until its "
+        "validity fits ([schedules](time-and-recipients.md#schedules))",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
     )

@@ -382,7 +382,7 @@ def _found(message_id: str, record: Mapping[str, str]) -> FoundMessage:
         status=Status(text(Field.STATUS)),
         lane=number(Field.LANE),
         to=text(Field.TO),
-        due_at=number(Field.DUE),
+        due_at=max(number(Field.DUE), number(Field.GATEWAY_DUE)),
         batch=text(Field.BATCH),
         tags=text(Field.TAGS),
         producer=text(Field.PRODUCER),

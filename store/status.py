@@ -76,7 +76,7 @@ def _status(message_id: str, record: Mapping[str, str]) -> MessageStatus:
         parts=number(Field.PARTS),
         accepted_at=number(Field.ACCEPTED),
         expires_at=number(Field.EXPIRES),
-        due_at=number(Field.DUE),
+        due_at=max(number(Field.DUE), number(Field.GATEWAY_DUE)),
         sent_at=number(Field.SENT),
         ended_at=number(Field.ENDED),
         attempts=number(Field.ATTEMPT),

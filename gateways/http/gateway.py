@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import redis.asyncio
 
 from threelane.contract.message import Message, gateway_time
-from threelane.contract.schedule import MINUTE
+from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES, minutes_left
 from threelane.contract.text import GSM_7, Encoding
 from threelane.worker.gateway import foreign
 from threelane.worker.gateway.api import FormApi
@@ -59,7 +59,7 @@ class HttpGateway(FormApi):
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
-        reply = await self._request("http/sendmsg", form(messages[0], now))
+        reply = await self._request("http/sendmsg", form(messages[0], now, self._most_minutes))
         if isinstance(reply, AttemptOutcome):
             return [reply]
         outcome = read_send(reply, messages[0].to)
@@ -129,16 +129,18 @@ class HttpGateway(FormApi):
         return refused is not None and refused.code in EXPIRED
 
 
-def form(message: Message, now: int) -> dict[str, str]:
-    """Return the parameters of ``sendmsg``; ``concat`` is the exact number of parts, since it caps the cost."""
-    remaining = max(1, (message.expires_at - now) // MINUTE)
+def form(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES) -> dict[str, str]:
+    """Return the parameters of ``sendmsg``; ``concat`` is the exact number of parts, since it caps the cost.
+
+    ``most_minutes`` is the longest validity that the gateway takes.
+    """
     parameters = {
         "to": message.to,
         "climsgid": message.id,
         "concat": str(message.parts),
         "queue": str(message.lane),
         "callback": str(message.callback),
-        "validity": str(remaining),
+        "validity": str(minutes_left(message.expires_at, now, most_minutes)),
         **_body(message),
     }
     optional = {

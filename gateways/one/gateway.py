@@ -16,7 +16,7 @@ import msgspec
 import redis.asyncio
 
 from threelane.contract.message import Message, gateway_time
-from threelane.contract.schedule import MINUTE
+from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES, minutes_left
 from threelane.contract.text import Encoding
 from threelane.gateways.one.codes import ONE_API
 from threelane.worker.gateway import entries, foreign
@@ -45,7 +45,7 @@ class OneGateway(JsonApi):
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send up to 99 messages; after a refusal as too many, the next requests have half as many."""
-        body = msgspec.json.encode({"messages": [order(one, now) for one in messages]})
+        body = msgspec.json.encode({"messages": [order(one, now, self._most_minutes) for one in messages]})
         reply = await self._request("POST", "message", body)
         if isinstance(reply, AttemptOutcome):
             return [reply] * len(messages)
@@ -65,14 +65,14 @@ class OneGateway(JsonApi):
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
-def order(message: Message, now: int) -> dict[str, Any]:
+def order(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES) -> dict[str, Any]:
     """Return one message of ``POST /v1/message``; its text is plain Unicode."""
     fields: dict[str, Any] = {
         "channel": message.channel,
         "to": message.to,
         "content": message.text,
         "clientMessageId": message.id,
-        "validityPeriod": max(1, (message.expires_at - now) // MINUTE),
+        "validityPeriod": minutes_left(message.expires_at, now, most_minutes),
     }
     if message.sender and message.channel == "sms":
         fields["from"] = message.sender

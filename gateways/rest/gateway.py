@@ -16,7 +16,7 @@ import msgspec
 import redis.asyncio
 
 from threelane.contract.message import Message, gateway_time
-from threelane.contract.schedule import MINUTE
+from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES, minutes_left
 from threelane.contract.text import Encoding
 from threelane.worker.gateway import entries, foreign
 from threelane.worker.gateway.api import JsonApi
@@ -48,7 +48,7 @@ class RestGateway(JsonApi):
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
         message = messages[0]
-        reply = await self._request("POST", "message", msgspec.json.encode(order(message, now)))
+        reply = await self._request("POST", "message", msgspec.json.encode(order(message, now, self._most_minutes)))
         if isinstance(reply, AttemptOutcome):
             return [reply]
         return self._wire.trusting([read_send(reply, message.to, message.id)])
@@ -87,7 +87,7 @@ class RestGateway(JsonApi):
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
-def order(message: Message, now: int) -> dict[str, Any]:
+def order(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES) -> dict[str, Any]:
     """Return the body of ``POST /rest/message``; ``maxMessageParts`` is the exact number, since it caps the cost."""
     fields: dict[str, Any] = {
         "to": [message.to],
@@ -96,7 +96,7 @@ def order(message: Message, now: int) -> dict[str, Any]:
         "maxMessageParts": message.parts,
         "userPriorityQueue": message.lane,
         "callback": message.callback,
-        "validityPeriod": max(1, (message.expires_at - now) // MINUTE),
+        "validityPeriod": minutes_left(message.expires_at, now, most_minutes),
     }
     if message.encoding is Encoding.BINARY:
         fields |= {"text": message.binary, "binary": 1}

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import redis.asyncio
 
 from threelane.contract.message import Message
-from threelane.contract.schedule import MINUTE
+from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES, MINUTE
 from threelane.contract.text import Encoding
 from threelane.gateways.http import gateway as http
 from threelane.worker.gateway import foreign
@@ -53,7 +53,8 @@ class XmlGateway(FormApi):
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send up to 99 messages in one document."""
         first = self._numbers(len(messages))
-        reply = await self._request("sendMsg", *_numbered(first, (order(message, now) for message in messages)))
+        orders = (order(message, now, self._most_minutes) for message in messages)
+        reply = await self._request("sendMsg", *_numbered(first, orders))
         if isinstance(reply, AttemptOutcome):
             return [reply] * len(messages)
         return self._wire.trusting(read_send(reply, [(one.to, one.id) for one in messages], first))
@@ -147,9 +148,9 @@ class XmlGateway(FormApi):
         return bool(faults) and all(fault is not None and fault.code in EXPIRED for fault in faults)
 
 
-def order(message: Message, now: int) -> dict[str, str]:
+def order(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES) -> dict[str, str]:
     """Return the children of a ``sendMsg``: the HTTP API's parameters, with our id under this API's name for it."""
-    fields = http.form(message, now)
+    fields = http.form(message, now, most_minutes)
     if at := fields.pop("scheduled_time", ""):  # here it is minutes from now
         fields["deliv_time"] = str(max(1, -(-(int(at) * 1000 - now) // MINUTE)))
     named = {{"climsgid": "cliMsgId"}.get(name, name): value for name, value in fields.items() if name != "charset"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,13 +15,19 @@ from tests.properties.system import System, open_system
 from tests.servers import RedisServer, stored, wait_until
 from tests.slow import also_slow
 from threelane import Producer, ProducerSettings, Refused, Status
-from threelane.producer.accept import Accepted
+from threelane.contract.refusal import Refusal
+from threelane.gateways.http.gateway import HttpGateway, form
+from threelane.gateways.one.gateway import OneGateway
+from threelane.gateways.rest.gateway import RestGateway
+from threelane.gateways.xml.gateway import XmlGateway
+from threelane.producer.accept import Accepted, accept
 from threelane.producer.cancel import CancelResult
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.gateway.outcome import NO_CANCEL, AttemptOutcome, Cancellation, Known, LookUp, OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.late import late
 from threelane.worker.receipt.stop import stop
 
@@ -298,3 +305,158 @@ def test_no_stop_is_requested_for_a_message_that_went_meanwhile(system: System) 
 
     assert [] == gateway.queried
     assert not system.sync.exists(keys.STOPPING)
+
+
+# -- how long a validity the gateway takes --
+
+DAYS = 24 * HOUR
+GATEWAYS = {"http": HttpGateway, "one": OneGateway, "rest": RestGateway, "xml": XmlGateway}
+
+
+def send_through(system: System, sandbox: Running, api: str, one: str) -> AttemptOutcome:
+    """Claim a message, and send it by the real class of an API."""
+    (claimed,) = system.claim(3, [one], f"token of {one}").claimed
+    credentials = dict.fromkeys(("api_id", "user", "password", "token", "api_key"), "sandbox")
+    settings = WorkerSettings(
+        gateway=api, gateway_url=sandbox.url, **{f"clickatell_{name}": value for name, value in credentials.items()}
+    )
+
+    async def send() -> AttemptOutcome:
+        gateway = GATEWAYS[api](settings)
+        try:
+            (outcome,) = await gateway.send([claimed.message], system.now)
+            return outcome
+        finally:
+            await gateway.close()
+
+    outcome: AttemptOutcome = system.run(send())
+    return outcome
+
+
+def validity_of(entry: dict[str, Any]) -> int:
+    return int(entry["options"].get("validity") or entry["options"]["validityPeriod"])
+
+
+@pytest.mark.parametrize("api", GATEWAYS)
+@pytest.mark.parametrize(
+    ("days", "validity", "held_days", "left"),
+    [
+        (5.9, None, 0, 9_936),
+        (6.1, None, 0.1, 10_080),
+        (6.9, None, 0.9, 10_080),
+        (7.0, None, 1.0, 10_080),
+        (7.0, 10_081, 1 / 1440, 10_080),
+        (2.0, 11_000, 920 / 1440, 10_080),
+        (0.5, 11_520, 0, 10_080),
+        (0, 11_000, 0, 10_080),
+    ],
+)
+def test_the_gateway_takes_what_was_accepted_for_its_scheduler(
+    system: System,
+    sandbox: Running,
+    api: str,
+    days: float,
+    validity: int | None,
+    held_days: float,
+    left: int,
+) -> None:
+    """A validity beyond 10,080 minutes is refused with 101, which would end what was accepted."""
+    system.now = int(time.time() * 1000)  # the sandbox's own clock decides what is too far ahead
+    fields = {"delay": days * 86_400, "at_gateway": True} if days else {}
+    draft = system.draft(**fields, **({"validity_period": validity} if validity else {}))
+    (answer,) = system.accept([draft])
+    assert isinstance(answer, Accepted)
+    one = answer.id
+    assert (Status.SCHEDULED if held_days else Status.QUEUED) is answer.status
+    assert draft.message.due_at == answer.due_at, "the answer has the delivery time, not that of the handover"
+    if held_days:
+        handover = system.now + round(held_days * DAYS)
+        assert handover == system.sync.zscore(keys.DUE[3], one)
+        system.now = handover - 1
+        assert {} == system.release()
+        system.now = handover
+        assert {3: [one]} == system.release()
+
+    outcome = send_through(system, sandbox, api, one)
+
+    assert (OutcomeKind.ACCEPTED, "") == (outcome.kind, outcome.code)
+    entry = the_entry(sandbox, one)
+    assert left == validity_of(entry)
+    assert bool(days) == bool(entry["scheduled_at"])
+
+
+@pytest.mark.parametrize("api", ["http", "one", *also_slow("rest", "xml")])
+def test_a_message_more_than_six_days_ahead_waits_with_us_and_is_then_handed_over(
+    redis_server: RedisServer, sandbox: Running, workers: Workers, until: Until, api: str
+) -> None:
+    """By real workers: six days and some seconds ahead it waits for those seconds, listed with its delivery time."""
+    with Producer(ProducerSettings(redis_url=redis_server.url, gateway=api)) as producer:
+        handed, kept = (at_gateway(producer, 6 * 86_400 + wait) for wait in (3, 600))
+        assert [Status.SCHEDULED] * 2 == [handed.status, kept.status]
+        assert {handed.id: handed.due_at, kept.id: kept.due_at} == {
+            found.id: found.due_at for found in producer.scheduled()
+        }
+        workers.start(gateway=api)
+        assert handed.due_at == until(handed.id, Status.SENT).due_at
+        entry = the_entry(sandbox, handed.id)
+        assert ("011", 10_080) == (entry["status"], pytest.approx(validity_of(entry), abs=1))
+        assert [CancelResult.CANCELLED] == [result.answer for result in producer.cancel([kept.id])]
+    assert {handed.id} == taken(sandbox).keys()
+
+
+def test_what_was_accepted_too_early_is_put_back_until_its_handover(system: System) -> None:
+    """By an earlier version, or by a producer that assumes a longer validity; no attempt and no rate is spent."""
+    earlier = [system.draft(delay=6.5 * 86_400, at_gateway=True, lane=lane) for lane in (1, 3)]
+    accept(system.sync, earlier, system.now, validity_minutes=20_000)
+    for lane, draft in zip((1, 3), earlier, strict=True):
+        one, handover = draft.message.id, system.now + DAYS // 2
+        assert not system.claim(lane, [one], "token").claimed
+        seen = system.glance([one])
+        assert (Status.SCHEDULED, str(handover)) == (seen.status(one), seen.records[one]["due"])
+        assert handover == seen.of(Status.SCHEDULED)[one]
+        assert not {"attempt", "waiting", "token"} & seen.records[one].keys()
+    system.now += DAYS // 2
+    assert {1: [earlier[0].message.id], 3: [earlier[1].message.id]} == system.release()
+    assert 1 == len(system.claim(3, [earlier[1].message.id], "token").claimed)
+
+
+def test_a_small_limit_leaves_half_of_it_after_the_delivery(redis_server: RedisServer, client: redis.Redis) -> None:
+    """Handed over a day ahead with a validity of a day, the gateway would drop it at its delivery time."""
+    assert stored(client) == 0
+    with open_system(redis_server, gateway_validity_minutes=1_440) as system:
+        draft = system.draft(delay=2 * 86_400, at_gateway=True)
+        accept(system.sync, [draft], system.now, validity_minutes=1_440)
+        assert draft.message.due_at - 12 * HOUR == system.sync.zscore(keys.DUE[3], draft.message.id)
+        system.now = draft.message.due_at - 12 * HOUR
+        system.release()
+        (claimed,) = system.claim(3, [draft.message.id], "token").claimed
+        assert "1440" == form(claimed.message, system.now, 1_440)["validity"]
+
+
+def test_a_moved_message_is_sent_by_us_at_its_new_time(system: System) -> None:
+    """Before its handover it can still be moved; a moved message waits with us until its time."""
+    draft = system.draft(delay=6.5 * 86_400, at_gateway=True)
+    system.accept([draft])
+    one, at = draft.message.id, system.now + 3 * DAYS
+    moved = system.move(one, at)
+    assert not isinstance(moved, Refusal)
+    assert at == moved.due_at == system.sync.zscore(keys.DUE[3], one)
+    system.now = at
+    assert {3: [one]} == system.release()
+    (claimed,) = system.claim(3, [one], "token").claimed
+    assert "scheduled_time" not in form(claimed.message, system.now)
+
+
+def test_a_repeated_call_answers_with_the_delivery_time(producer: Producer) -> None:
+    """The same as the first time, not the time of the handover."""
+    first, again = (at_gateway(producer, 6.5 * 86_400, client_message_id="order1") for _ in range(2))
+    assert (first.id, first.due_at, Status.SCHEDULED, True) == (again.id, again.due_at, again.status, again.repeated)
+
+
+def test_only_what_needs_a_shorter_validity_waits_for_newer_workers(system: System) -> None:
+    """A worker of an earlier version sends the rest of the validity as it is, and Clickatell refuses it."""
+    week, more = {"validity_period": 10_080}, {"validity_period": 10_081}
+    at_gateway = {"delay": 86_400, "at_gateway": True}
+    schemas = [system.draft(**fields).message.schema for fields in ({}, week, more, at_gateway, at_gateway | more)]
+    assert [1, 1, 2, 1, 2] == schemas
+    assert 1 == system.draft(delay=7 * 86_400, at_gateway=True).message.schema

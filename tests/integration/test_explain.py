@@ -124,6 +124,23 @@ def test_the_story_shows_what_a_message_waits_for(system: System) -> None:
     assert None is story_of(system, queued).pending
 
 
+def test_the_story_of_a_message_before_its_handover_has_both_times(system: System) -> None:
+    """It leaves for the gateway at one time, and the gateway delivers it at the other."""
+    draft = take(system, delay=6.5 * 86_400, at_gateway=True)
+    one, due = draft.message.id, draft.message.due_at
+    handover = system.now + 43_200_000
+    story = story_of(system, one)
+    assert story.pending
+    assert ("schedule", handover) == (story.pending.cause, story.pending.until)
+    assert f"until {datetime.fromtimestamp(due / 1000, UTC):%Y-%m-%d %H:%M} UTC" in story.pending.detail
+    assert [("due", handover), ("due at the gateway", due)] == [(step.what, step.at) for step in story.steps[1:]]
+    assert due == story.message.due_at
+
+    system.now = handover + 5_000
+    system.release()
+    assert handover == story_of(system, one).waiting_since, "it waits since its handover, not since its delivery time"
+
+
 def test_the_story_names_the_zones_and_holidays_that_keep_a_window_closed(system: System) -> None:
     """Whoever waits sees whether the hour, the wide country or the calendar is why."""
     mobile = take(system, to="79161234567").message.id

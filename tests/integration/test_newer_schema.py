@@ -29,8 +29,9 @@ from threelane.worker.send.claim import Claims, claim
 
 Until = Callable[..., MessageStatus]
 NOW = 1_800_000_000_000
+NEWER = message.SCHEMA + 1
 TOMORROW = (
-    "import sys; from threelane.contract import message; message.SCHEMA = 2; sys.argv = ['threelane', 'worker']; "
+    "import sys; from threelane.contract import message; message.SCHEMA += 1; sys.argv = ['threelane', 'worker']; "
     "from threelane.interfaces.command.line import main; main()"
 )
 
@@ -55,8 +56,8 @@ def _claim(server: RedisServer, ids: list[str], now: int) -> Claims:
 def test_a_message_of_this_version_has_no_schema_field(client: redis.Redis) -> None:
     """Absent means 1: what waits now costs nothing more, and an older worker reads it as before."""
     assert [None, None] == client.hmget(keys.record(_accept(client, 1, NOW)), ["schema", "due"])
-    newer = client.hgetall(keys.record(_accept(client, 2, NOW)))
-    assert b"2" == newer[b"schema"]
+    newer = client.hgetall(keys.record(_accept(client, NEWER, NOW)))
+    assert str(NEWER).encode() == newer[b"schema"]
     assert b"schema" not in newer[b"body"]
 
 
@@ -65,7 +66,7 @@ def test_the_longer_it_waits_for_a_newer_worker_the_later_it_comes_back(
     client: redis.Redis, redis_server: RedisServer, waited: int, wait: int
 ) -> None:
     """A second at first, since a newer worker may be there already; a minute at most."""
-    newer, known = _accept(client, 2, NOW), _accept(client, 1, NOW)
+    newer, known = _accept(client, NEWER, NOW), _accept(client, 1, NOW)
     now = NOW + waited
     claims = _claim(redis_server, [newer, known], now)
     assert [known] == [one.id for one in claims.claimed]
@@ -76,7 +77,7 @@ def test_the_longer_it_waits_for_a_newer_worker_the_later_it_comes_back(
 
 def test_it_keeps_its_validity_for_the_worker_that_knows_it(client: redis.Redis, redis_server: RedisServer) -> None:
     """An older worker does not know what a newer schema means for its end."""
-    newer = _accept(client, 2, NOW)
+    newer = _accept(client, NEWER, NOW)
     after_its_end = NOW + 48 * 3600 * 1000
     assert not _claim(redis_server, [newer], after_its_end).claimed
     assert b"scheduled" == client.hget(keys.record(newer), "status")
@@ -85,8 +86,8 @@ def test_it_keeps_its_validity_for_the_worker_that_knows_it(client: redis.Redis,
 def test_an_older_process_does_not_move_it(client: redis.Redis, producer: Producer) -> None:
     """Rewritten it would lose the fields that only newer ones read."""
     later = producer.send("27999500001", "Later", delay=3600)
-    client.hset(keys.record(later.id), "schema", 2)
-    with pytest.raises(Refused, match="has schema 2"):
+    client.hset(keys.record(later.id), "schema", NEWER)
+    with pytest.raises(Refused, match=f"has schema {NEWER}"):
         producer.move(later.id, datetime.now(UTC) + timedelta(hours=2))
 
 
@@ -96,12 +97,12 @@ def test_an_older_worker_puts_it_back_and_a_newer_one_sends_it_once(
     """In one nudge with others: these are sent at once, by the worker that had it."""
     answers = producer.send_many([{"to": f"2799950000{n}", "text": "Hello"} for n in range(5)])
     newer, *known = [answer.id for answer in answers]
-    client.hset(keys.record(newer), "schema", 2)
+    client.hset(keys.record(newer), "schema", NEWER)
     older = workers.start()
     for one in known:
         until(one, Status.SENT, Status.DELIVERED)
     (left, *_) = wait_until(lambda: workers.events("left_to_newer"))
-    assert (newer, 3, 2, 1) == (left["id"], left["lane"], left["schema"], left["knows"])
+    assert (newer, 3, NEWER, message.SCHEMA) == (left["id"], left["lane"], left["schema"], left["knows"])
     assert newer not in taken(sandbox)
 
     command = [sys.executable, "-c", TOMORROW]

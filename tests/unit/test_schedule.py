@@ -113,3 +113,31 @@ def test_validity_counts_from_now_and_its_default_from_the_delivery() -> None:
 def test_a_validity_that_ends_before_the_delivery_is_refused(wait: int, refused: bool) -> None:
     """It would expire in the queue for certain."""
     assert refused is isinstance(schedule.expiry(5, NOW + wait, NOW, "validity"), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("left", "most", "minutes"),
+    [
+        (-DAY, 10_080, 1),
+        (0, 10_080, 1),
+        (90_000, 10_080, 1),
+        (10_080 * MINUTE - 1, 10_080, 10_079),
+        (10_080 * MINUTE, 10_080, 10_080),
+        (11_520 * MINUTE, 10_080, 10_080),
+        (11_520 * MINUTE, 1_440, 1_440),
+        (11_520 * MINUTE, 20_000, 11_520),
+    ],
+)
+def test_the_gateway_gets_what_is_left_within_what_it_takes(left: int, most: int, minutes: int) -> None:
+    """Whole minutes, never none and never more than it takes: either is refused."""
+    assert minutes == schedule.minutes_left(NOW + left, NOW, most)
+
+
+@pytest.mark.parametrize("most", [2, 60, 1_440, 2_880, 10_080, 20_000])
+@pytest.mark.parametrize("valid_days", [0.01, 1, 5, 8])
+def test_a_handover_is_before_the_delivery_and_leaves_validity_after_it(most: int, valid_days: float) -> None:
+    """Whatever the limit is, the gateway has the message in time, and does not drop it at its delivery time."""
+    due_at = NOW + 7 * DAY
+    expires_at = due_at + round(valid_days * DAY)
+    at = schedule.handover(due_at, expires_at, most)
+    assert at < due_at < min(expires_at, at + schedule.minutes_left(expires_at, at, most) * MINUTE)

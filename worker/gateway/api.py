@@ -41,6 +41,7 @@ class Api:
         """Open the connections; call it on the event loop."""
         self._wire = Wire(settings.gateway_timeout_seconds)
         self._base = settings.gateway_address
+        self._most_minutes = settings.gateway_validity_minutes
 
     @property
     def table(self) -> Table:

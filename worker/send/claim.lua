@@ -2,7 +2,8 @@
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
 -- Safe to repeat with the same token: messages that this token already holds are returned again.
 -- KEYS  breaker, records
--- ARG   now, lane, token, lease_until, a_second (parts), burst, reserve, keep_ms (for messages that end here), ramp_ms
+-- ARG   now, lane, token, lease_until, validity_ms (the longest that the gateway takes), lead_ms (how long before its
+--       delivery time the gateway's scheduler gets a message at the latest), a_second (parts), burst, reserve, keep_ms (for messages that end here), ramp_ms
 --       (from a resume to the full rate), floor (credits that the lane leaves to higher lanes), schema (the newest that
 --       this worker knows), gateway (the scope of the breaker), credentials (the scope of this worker's), pass_token
 --       ('', or the prober's: it may claim one message although the breaker is open), ids
@@ -10,6 +11,7 @@
 --       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one, faults, producer} or {'expired', id} or {'cancelled', id}
 --       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits; an
 --       inferred hold stops no message of lane 1, and lets one of the others through as its probe now and then
+--       or {'early', id}: it is for the gateway's scheduler, which does not take its validity yet
 --       or {'newer', id, schema}: it is left unchanged to a newer worker
 local now, lane, token, floor = ARG.now, ARG.lane, ARG.token, ARG.floor
 local claimed_at, lease_until = written(now), written(ARG.lease_until)
@@ -135,6 +137,21 @@ local function left_to_newer(record, id, known)
   return {Claim.newer, id, known.schema}
 end
 
+-- -> when a message is handed over to the gateway's scheduler, which takes no longer validity; 0 for others.
+local function handover(known)
+  local due = tonumber(known.gateway_due)
+  return due and math.min(tonumber(known.expires) - ARG.validity_ms, due - ARG.lead_ms) or 0
+end
+
+-- Leave a message to its handover: an earlier version accepted it, or a producer that assumes a longer validity.
+local function left_to_handover(record, id, known)
+  local at = handover(known)
+  write(record, Field.due, written(at))
+  if lane == '1' then index(KEY.expected, id, at) end
+  move_because(false, record, id, known, Status.scheduled, at)
+  return {Claim.early, id}
+end
+
 local function claimed(id, known, attempt, first, queued_at)
   return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace or '',
     known.faults or '0', known.producer or ''}
@@ -192,6 +209,8 @@ each(ids, function(i, id)
     entries[#entries + 1] = ended_now(record, id, known, Status.expired, {Claim.expired, id})
   elseif pause.of(known.producer, known.batch) then
     pause.put_aside(record, id, known, pause.of(known.producer, known.batch))
+  elseif known.gateway_due and handover(known) > now then
+    entries[#entries + 1] = left_to_handover(record, id, known)
   else
     local forbidding = stopped(record, id, known, suppressed[i])
     local parts, estimate = tonumber(known.parts), tonumber(known.estimate) or 0

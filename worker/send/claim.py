@@ -14,6 +14,7 @@ import redis.asyncio
 from threelane.contract import message
 from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
+from threelane.contract.schedule import MINUTE, lead
 from threelane.runtime import logs
 from threelane.runtime.raised import place_of
 from threelane.store import keys
@@ -36,6 +37,7 @@ class Claim(StrEnum):
     CANCELLED = "cancelled"  # during an earlier attempt
     SUPPRESSED = "suppressed"
     HELD = "held"  # its sender or prefix is on hold; or, for the whole claim, the lane, the account or the gateway
+    EARLY = "early"  # the gateway's scheduler does not take its validity yet
     NEWER = "newer"  # left to a worker that knows its schema
 
 
@@ -48,6 +50,8 @@ def _claim(
     lane: str,
     token: str,
     lease_until: int,
+    validity_ms: int,
+    lead_ms: int,
     a_second: float,
     burst: float,
     reserve: float,
@@ -117,6 +121,8 @@ async def claim(
         lane=str(lane),
         token=token,
         lease_until=now + settings.lease_ms,
+        validity_ms=settings.gateway_validity_minutes * MINUTE,
+        lead_ms=lead(settings.gateway_validity_minutes),
         a_second=settings.parts_per_second,
         burst=settings.burst,
         reserve=settings.reserve(lane),
@@ -179,6 +185,8 @@ def _log_ended(entry: Sequence[bytes], lane: int) -> None:
         logs.event("waits", id=message_id, lane=lane, hold=entry[2].decode().partition(":")[0])
     elif entry[0] == Claim.NEWER.encode():
         logs.event("left_to_newer", level=30, id=message_id, lane=lane, schema=int(entry[2]), knows=message.SCHEMA)
+    elif entry[0] == Claim.EARLY.encode():
+        logs.event("left_to_handover", id=message_id, lane=lane)
     elif entry[0] == Claim.CANCELLED.encode():
         logs.event("cancelled", id=message_id, was=Status.QUEUED)
     elif entry[0] == Claim.EXPIRED.encode():
