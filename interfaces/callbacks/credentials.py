@@ -1,11 +1,15 @@
 """Credentials: recognises the gateway's callbacks by the secret of their address, and by basic authentication if set.
 
+An address with another secret does not exist.  At the right address, a request without the right user and password is
+challenged: many HTTP clients send credentials only after a challenge (RFC 7617).
+
 While one of them is replaced, the previous value is accepted as well; a counter shows which one callbacks still use.
 """
 
 from __future__ import annotations
 
 import hmac
+from enum import Enum
 
 from aiohttp import BasicAuth, web
 from pydantic import SecretStr
@@ -15,6 +19,16 @@ from threelane.worker.process.settings import CallbackSettings
 
 CURRENT, PREVIOUS = "current", "previous"
 SECRET, PASSWORD = "secret", "password"
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="callbacks", charset="UTF-8"'}
+
+
+class Presented(Enum):
+    """What a request presented."""
+
+    GENUINE = "the secret, and the user and password if they are set"
+    UNAUTHENTICATED = "the secret alone"
+    WRONG_PASSWORD = "the secret, and another user or password"
+    NOTHING = "not the secret"
 
 
 class CallbackCredentials:
@@ -29,21 +43,27 @@ class CallbackCredentials:
             for used in accepted:  # 0 from the start: a counter that first appears as 1 shows no increase
                 metrics.CALLBACK_CREDENTIALS.labels(kind, used)
 
-    def match(self, request: web.Request) -> bool:
-        """Return whether a callback is the gateway's; compares in constant time, and counts what a genuine one used."""
+    def match(self, request: web.Request) -> Presented:
+        """Return what a callback presented; compares in constant time, and counts what a genuine one used."""
         used = {SECRET: _used(request.match_info["secret"], self._secrets)}
+        if not used[SECRET]:
+            return Presented.NOTHING
         if self._user:
-            try:
-                given = BasicAuth.decode(request.headers.get("Authorization", ""), encoding="utf-8")
-            except ValueError:
-                return False
-            same_user = hmac.compare_digest(given.login.encode(), self._user)
-            used[PASSWORD] = _used(given.password, self._passwords) if same_user else ""
-        if not all(used.values()):
-            return False
+            header = request.headers.get("Authorization", "")
+            used[PASSWORD] = self._used_password(header)
+            if not used[PASSWORD]:
+                return Presented.WRONG_PASSWORD if header else Presented.UNAUTHENTICATED
         for kind, which in used.items():
             metrics.CALLBACK_CREDENTIALS.labels(kind, which).inc()
-        return True
+        return Presented.GENUINE
+
+    def _used_password(self, header: str) -> str:
+        try:
+            given = BasicAuth.decode(header, encoding="utf-8")
+        except ValueError:
+            return ""
+        same_user = hmac.compare_digest(given.login.encode(), self._user)
+        return _used(given.password, self._passwords) if same_user else ""
 
 
 def _accepted(current: SecretStr, previous: SecretStr) -> dict[str, bytes]:

@@ -17,7 +17,8 @@ from redis.exceptions import RedisError
 
 from threelane.contract import gateways
 from threelane.interfaces.callbacks.batch import ReportBatcher
-from threelane.interfaces.callbacks.credentials import CallbackCredentials
+from threelane.interfaces.callbacks.credentials import CHALLENGE, CallbackCredentials, Presented
+from threelane.interfaces.callbacks.seldom import SeldomEvent
 from threelane.producer.explanation import explain
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
@@ -51,6 +52,7 @@ class CallbackEndpoint:
     def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
         """Require the secret, and basic authentication if it is set."""
         self._credentials = CallbackCredentials(settings)
+        self._wrong_passwords = SeldomEvent("callback_password_wrong", level=30)
         self._body_seconds = settings.callbacks_head_seconds
         self._client = client
         self._words = words
@@ -75,8 +77,9 @@ class CallbackEndpoint:
 
     def _taking(self, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            if request.method not in ("GET", "POST") or not self._credentials.match(request):
-                return web.Response(status=404, text="not found\n")
+            stop = self._stop(request)
+            if stop:
+                return stop
             if _is_ambiguous(request):
                 return _refused("Transfer-Encoding must be chunked, with HTTP/1.1", close=True)
             try:
@@ -99,6 +102,17 @@ class CallbackEndpoint:
             return _refused(inbound.problem) if inbound.problem else web.Response(text="ok\n")
 
         return handle
+
+    def _stop(self, request: web.Request) -> web.Response | None:
+        """Return the response to a request that is not a callback of the gateway, or None."""
+        presented = self._credentials.match(request) if request.method in ("GET", "POST") else Presented.NOTHING
+        if presented is Presented.GENUINE:
+            return None
+        if presented is Presented.NOTHING:
+            return web.Response(status=404, text="not found\n")
+        if presented is Presented.WRONG_PASSWORD:
+            self._wrong_passwords.count(self._clock.monotonic(), 1)
+        return web.Response(status=401, text="a user name and a password are required\n", headers=CHALLENGE)
 
     def _not_stored(self, failed: Exception) -> web.Response:
         """Make the gateway repeat a callback, and log once why."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import urlopen
+from urllib.request import HTTPBasicAuthHandler, HTTPPasswordMgrWithDefaultRealm, build_opener, urlopen
 
 import pytest
 import redis
@@ -439,10 +439,64 @@ def test_a_guarded_endpoint_needs_user_and_password(
     wrong: Sequence[dict[str, str]] = ({}, basic("gateway", "x"), basic("x", "p4ss"), {"Authorization": "Basic Og=="})
     forms_of = forms(sent, 4, "DEVICE_ACK")
     for name in FORMS:
-        assert [404] * 4 == [Endpoint(url, **headers).push(forms_of[name]).status for headers in wrong]
+        assert [401] * 4 == [Endpoint(url, **headers).push(forms_of[name]).status for headers in wrong]
     assert Status.SENT is status_of(producer, sent).status
     assert 200 == Endpoint(url, **right).push(forms_of["form"]).status
     assert Status.DELIVERED is status_of(producer, sent).status
+
+
+def test_a_client_that_waits_for_the_challenge_is_served(
+    guarded: tuple[Child, dict[str, str]], producer: Producer, client: redis.Redis, sent: str
+) -> None:
+    """Many HTTP clients send credentials only after a 401 that names the scheme; a 404 ends their attempt."""
+    child, _ = guarded
+    url = url_of(child)
+    passwords = HTTPPasswordMgrWithDefaultRealm()
+    passwords.add_password(None, url, "gateway", "p4ss")
+    end = forms(sent, 4, "DEVICE_ACK")["form"]
+    with build_opener(HTTPBasicAuthHandler(passwords)).open(url, (end.body or "").encode()) as answer:
+        assert 200 == answer.status
+    assert Status.DELIVERED is status_of(producer, sent).status
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_only_who_knows_the_secret_is_challenged(guarded: tuple[Child, dict[str, str]], path: str) -> None:
+    """At any other address the response is that of an address which does not exist, with or without credentials."""
+    child, right = guarded
+    url = urlsplit(url_of(child))
+
+    def response(secret: str, method: str = "POST", **headers: str) -> tuple[int, str | None, bytes]:
+        connection = HTTPConnection(url.hostname or "", url.port, timeout=20)
+        connection.request(method, f"/{secret}/{path}", b"", headers)
+        got = connection.getresponse()
+        return got.status, got.headers["WWW-Authenticate"], got.read()
+
+    assert (401, 'Basic realm="callbacks", charset="UTF-8"') == response(SECRET)[:2]
+    assert (401, 'Basic realm="callbacks", charset="UTF-8"') == response(SECRET, **basic("gateway", "x"))[:2]
+    nothing = response("nothing")
+    assert (404, None) == nothing[:2]
+    assert [nothing] * 3 == [
+        response("nothing", **right),
+        response(SECRET[:-1], **basic("gateway", "x")),
+        response(SECRET, "PUT"),
+    ]
+
+
+def test_a_wrong_password_is_logged_once_a_minute_and_a_missing_one_is_not(
+    base_environment: dict[str, str], tmp_path: Path, client: redis.Redis
+) -> None:
+    """A wrong password is a mistake at Clickatell's side or ours; a missing one is how such a client begins."""
+    user = {"THREELANE_CALLBACK_USER": "gateway", "THREELANE_CALLBACK_PASSWORD": "p4ss"}
+    child = threelane_child("callbacks", tmp_path, base_environment | user)
+    try:
+        url = url_of(child)
+        assert [401] * 3 == [Endpoint(url).request("status").status for _ in range(3)]
+        assert [401] * 3 == [Endpoint(url, **basic("gateway", "s3cr")).request("status").status for _ in range(3)]
+        logged = [(line["event"], line["times"]) for line in log_of(child) if "times" in line]
+        assert [("callback_password_wrong", 1)] == logged
+        assert "s3cr" not in child.log.read_text()
+    finally:
+        child.stop()
 
 
 # Callbacks that need an operator.

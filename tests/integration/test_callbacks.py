@@ -318,7 +318,7 @@ def basic(user: str, password: str) -> dict[str, str]:
 def test_an_endpoint_with_basic_authentication_requires_it(
     client: redis.Redis, base_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Beside the secret, not in its place; without it there is nothing here.  A previous value of each is accepted."""
+    """Beside the secret, not in its place; without it, a challenge.  A previous value of each is accepted."""
     guarded = {"THREELANE_CALLBACK_USER": "opé", "THREELANE_CALLBACK_PASSWORD": "pä:ss"}
     guarded |= {"THREELANE_CALLBACK_PASSWORD_PREVIOUS": "old", "THREELANE_CALLBACK_SECRET_PREVIOUS": "0ld" * 6}
     child = threelane_child("callbacks", tmp_path, base_environment | guarded)
@@ -334,11 +334,11 @@ def test_an_endpoint_with_basic_authentication_requires_it(
         ]
         # fmt: on
         assert 200 == Caller(endpoint).request("GET", headers=right)
-        assert [404] * len(wrong) == [Caller(endpoint).request("GET", headers=headers) for headers in wrong]
+        assert [401] * len(wrong) == [Caller(endpoint).request("GET", headers=headers) for headers in wrong]
         assert 404 == Caller(endpoint).request("GET", path="/x/status", headers=right)
         previous = Caller(endpoint.replace(SECRET, "0ld" * 6))
         assert [200, 200] == [previous.request("GET", headers=one) for one in (right, basic("opé", "old"))]
-        assert 404 == previous.request("GET", headers=basic("x", "old"))
+        assert 401 == previous.request("GET", headers=basic("x", "old"))
         with urlopen(child.event("metrics")["url"]) as exposed:
             lines = exposed.read().decode().splitlines()
         counted = {line for line in lines if line.startswith("threelane_callback_credentials_total")}
