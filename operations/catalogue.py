@@ -87,6 +87,7 @@ REPLIES = frozenset({"stop", "start", "help", "near_stop", "looks_like_stop"})
 _OURS = {*MEANINGS, "expired", "suppressed", hold.BY_HAND}
 CODES = frozenset({rule.code for rule in _RULES} | {code.value for code in Code} | _OURS)
 UNLISTED = frozenset({one.code for table in tables.each() for one in (*table.by_hundred.values(), table.otherwise)})
+PATHS = frozenset(path for gateway in declared().values() for path in gateway.callbacks)
 ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 
 LIMITED = ("recipient", "same_text", "prefix", "country", "producer")
@@ -123,6 +124,7 @@ LABELS = {
     "removed_by": Label("what removed the reply", frozenset(inbox.Removal)),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
+    "path": Label("the last part of the callback's address", PATHS),
     "credential": Label("what a callback presented", frozenset({"secret", "password"})),
     "used": Label("the current one, or the one before it", frozenset({"current", "previous"})),
     "reply": Label("an error reply of Redis", frozenset(replies.BY_PREFIX)),
@@ -308,6 +310,9 @@ METRICS = (
            "Does somebody hold connections open? Up to a few a minute are slow or idle clients."),
     Metric("threelane_receipts", COUNTER, _BOTH, ("result",), "Status callbacks by result",
            "Do receipts arrive, and do they match?"),
+    Metric("threelane_foreign_statuses", COUNTER, (Where.CALLBACKS,), ("path",),
+           "Status callbacks of messages that are not Threelane's",
+           "Does another application use the account? These are acknowledged and ignored."),
     Metric("threelane_console_logins_refused", COUNTER, _EXPORTER, ("refusal",), "Refused logins at the console",
            "Does somebody try keys at the console?"),
     # recipients

@@ -26,13 +26,14 @@ _REPLIES = {
     "moMedia": "caption",
     "moLocation": "name",
 }  # kinds of events, and the field with their text
+_FOREIGN = StatusReport("", "", "", None)
 _T = TypeVar("_T")
 
 
 def read(body: bytes) -> Inbound:
     """Return the statuses of our messages and the replies; nothing for a probe or for unknown kinds of events.
 
-    An update without our id belongs to another application of the account, and is ignored.  Raises ValueError if
+    An update without our id belongs to another application of the account, and counts as foreign.  Raises ValueError if
     nothing is readable; otherwise ``problem`` describes the unreadable part, and the gateway should repeat the request.
     """
     if not body.strip():
@@ -42,13 +43,15 @@ def read(body: bytes) -> Inbound:
     if not isinstance(event, dict):
         raise ValueError("event is missing: it should be an object")
     problems: list[str] = []
-    reports = tuple(_each(event, "messageStatusUpdate", _report, problems))
+    read_reports = tuple(_each(event, "messageStatusUpdate", _report, problems))
+    reports = tuple(one for one in read_reports if one.id)
     replies: list[InboundReply] = []
     for kind, text in _REPLIES.items():
         replies += _each(event, kind, partial(_reply, text=text), problems)
-    if problems and not reports and not replies:
+    foreign = len(read_reports) - len(reports)
+    if problems and not reports and not replies and not foreign:
         raise ValueError(problems[0])
-    return Inbound(reports, tuple(replies), problems[0] if problems else "")
+    return Inbound(reports, tuple(replies), problems[0] if problems else "", foreign)
 
 
 def read_request(_query: bytes, body: bytes) -> Inbound:
@@ -56,7 +59,7 @@ def read_request(_query: bytes, body: bytes) -> Inbound:
     return read(body)
 
 
-def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T | None], problems: list[str]) -> Iterator[_T]:
+def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T], problems: list[str]) -> Iterator[_T]:
     """Read the events of one kind; adds a problem for each unreadable one."""
     listed = event.get(kind)
     if listed is not None and not isinstance(listed, list):
@@ -66,22 +69,21 @@ def _each(event: dict[str, Any], kind: str, read_one: Callable[[Any], _T | None]
         try:
             if one is not None and not isinstance(one, dict):
                 raise ValueError("an event is not an object")
-            found = read_one(one) if one else None
+            if one:
+                yield read_one(one)
         except ValueError as wrong:
             problems.append(f"{kind}: {wrong}")
-            continue
-        if found is not None:
-            yield found
 
 
-def _report(event: dict[str, Any]) -> StatusReport | None:
+def _report(event: dict[str, Any]) -> StatusReport:
+    """Return a report; its id is "" if the message is not ours, whatever the rest is."""
     ours, name, number = (
         our_id(word(event.get("clientMessageId"))),
         word(event.get("status")),
         word(event.get("statusCode")),
     )
     if not ours:
-        return None
+        return _FOREIGN
     if not _NAME.fullmatch(name):
         raise ValueError("status is missing or not a status name, such as DEVICE_ACK")
     return StatusReport(

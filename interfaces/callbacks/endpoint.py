@@ -52,6 +52,7 @@ class CallbackEndpoint:
     def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
         """Require the secret, and basic authentication if it is set."""
         self._credentials = CallbackCredentials(settings)
+        self._foreign = SeldomEvent("statuses_foreign", level=20)
         self._wrong_passwords = SeldomEvent("callback_password_wrong", level=30)
         self._body_seconds = settings.callbacks_head_seconds
         self._client = client
@@ -67,7 +68,8 @@ class CallbackEndpoint:
         """Return the web application."""
         app = web.Application(client_max_size=MAX_BODY)
         for name, reader in readers().items():
-            app.router.add_route("*", f"/{{secret}}/{name}", self._taking(reader))
+            app.router.add_route("*", f"/{{secret}}/{name}", self._taking(name, reader))
+            metrics.FOREIGN.labels(name)  # 0 from the start: a counter that first appears as 1 shows no increase
         app.router.add_get("/health", self.health)
         return app
 
@@ -75,7 +77,7 @@ class CallbackEndpoint:
         """Report that the process is up; for probes of the container, not for the gateway."""
         return web.Response(text="ok\n")
 
-    def _taking(self, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _taking(self, path: str, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
             stop = self._stop(request)
             if stop:
@@ -94,6 +96,9 @@ class CallbackEndpoint:
                 inbound = read(query, body)
             except ValueError as wrong:
                 return _refused(str(wrong))
+            if inbound.foreign:  # another application's: Clickatell would repeat what is not acknowledged
+                metrics.FOREIGN.labels(path).inc(inbound.foreign)
+                self._foreign.count(self._clock.monotonic(), inbound.foreign, path=path)
             try:
                 await self._take(inbound)
             except (RedisError, OSError) as failed:

@@ -327,7 +327,7 @@ BROKEN = {
     "a form of something else": "a=1&b=2",
     "too many fields": "&".join(f"f{n}=1" for n in range(200)),
     "octets": bytes(range(256)),
-    "an id that is none of ours": "cliMsgId=../x&status=004",
+    "no id": "cliMsgId=&status=004",
     "a status that is none": f"cliMsgId={OURS}&status=delivered",
     "two statuses": f"cliMsgId={OURS}&status=004&status=007",
 }
@@ -495,6 +495,38 @@ def test_a_wrong_password_is_logged_once_a_minute_and_a_missing_one_is_not(
         logged = [(line["event"], line["times"]) for line in log_of(child) if "times" in line]
         assert [("callback_password_wrong", 1)] == logged
         assert "s3cr" not in child.log.read_text()
+    finally:
+        child.stop()
+
+
+# Statuses of messages that are not ours.
+
+
+def counted_as_foreign(child: Child) -> dict[str, float]:
+    """Return how many statuses of each path the endpoint has counted as foreign."""
+    page = urlopen(child.event("metrics")["url"]).read().decode()
+    series = [line.split() for line in page.splitlines() if line.startswith("threelane_foreign_statuses_total{")]
+    return {name.split('"')[1]: float(value) for name, value in series}
+
+
+def test_statuses_of_another_application_are_acknowledged_counted_and_seldom_logged(
+    base_environment: dict[str, str], tmp_path: Path, client: redis.Redis, theirs: str
+) -> None:
+    """A refused status is repeated 8 times over 3 days, and another application may send all day: one line a minute."""
+    child = threelane_child("callbacks", tmp_path, base_environment)
+    try:
+        at = Endpoint(url_of(child))
+        before = {key: client.dump(key) for key in client.keys("*")}
+        assert dict.fromkeys(PATHS, 0.0) == counted_as_foreign(child)
+        for message in ("order-4711", ""):
+            pushed = {name: form for name, form in forms(message, 4, "DEVICE_ACK").items() if name != "XML in a query"}
+            assert {name: Answer(200, "ok\n") for name in pushed} == {name: at.push(pushed[name]) for name in pushed}
+        expected = {"status": 2 * 5.0, "mo": 2.0, "platform": 2 * 2.0, "one": 2.0}
+        assert expected == counted_as_foreign(child)
+        assert before == {key: client.dump(key) for key in client.keys("*")}
+        lines = [line for line in log_of(child) if line["event"] in ("statuses_foreign", "callback_refused")]
+        assert [("statuses_foreign", 1, "status")] == [(one["event"], one["times"], one["path"]) for one in lines]
+        assert "order-4711" not in child.log.read_text()
     finally:
         child.stop()
 

@@ -71,8 +71,7 @@ def test_a_status_is_read_by_its_name_and_a_new_one_by_its_number(
 # fmt: off
 NOTHING: list[bytes] = [
     b"", b" \n", pushed(), pushed(somethingNew=[{}]), pushed(somethingNew=5, moText=None, messageStatusUpdate=None),
-    pushed(messageStatusUpdate=[]), pushed(messageStatusUpdate=[UPDATE | {"clientMessageId": "order 5"}]),
-    pushed(messageStatusUpdate=[UPDATE | {"clientMessageId": None, "status": "?"}]), pushed(moText=[None, {}]),
+    pushed(messageStatusUpdate=[]), pushed(moText=[None, {}]),
 ]
 WRONG: list[tuple[bytes, str]] = [
     (b"{", "JSON"), (b"[" * 60_000, "JSON"), (b"\xff", "JSON"), (b"[]", "event"), (b"{}", "event"), (b'{"event":[]}',
@@ -89,9 +88,17 @@ WRONG: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize("body", NOTHING)
-def test_an_unknown_or_foreign_event_reports_nothing(body: bytes) -> None:
+def test_an_unknown_event_reports_nothing(body: bytes) -> None:
     """It is acknowledged."""
     assert Inbound() == read(body)
+
+
+def test_statuses_of_another_application_s_messages_count_as_foreign() -> None:
+    """Whatever they are; those of our messages in the same request count as ours."""
+    theirs = [UPDATE | {"clientMessageId": "order 5"}, UPDATE | {"clientMessageId": None, "status": "?"}]
+    assert Inbound(foreign=2) == read(pushed(messageStatusUpdate=theirs))
+    assert Inbound((REPORT,), foreign=2) == read(pushed(messageStatusUpdate=[*theirs, UPDATE]))
+    assert "moText: an event is not an object" == read(pushed(messageStatusUpdate=theirs, moText=[5])).problem
 
 
 @pytest.mark.parametrize(("body", "about"), WRONG)

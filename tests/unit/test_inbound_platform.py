@@ -102,8 +102,8 @@ def test_an_unlisted_status_is_marked_and_moves_nothing(code: object, name: str,
 
 @pytest.mark.parametrize("theirs", [None, "", "order-4711", "0" * 31, 5])
 def test_a_message_of_another_application_is_passed_over(theirs: object) -> None:
-    """It is not a mistake, and creates nothing."""
-    assert Inbound() == platform.read(b"", as_json(STATUS | {"clientMessageId": theirs}))
+    """It is not a mistake, and creates nothing; it is counted."""
+    assert Inbound(foreign=1) == platform.read(b"", as_json(STATUS | {"clientMessageId": theirs}))
 
 
 # fmt: off

@@ -23,7 +23,8 @@ _THEIRS = ("apimsgid", "apimessageid")
 def read(query: bytes, body: bytes) -> Inbound:
     """Return the contents of a request, recognized by its fields, so that either address accepts either kind.
 
-    ``query`` is the raw query of the request line.  A request without parameters is a probe and returns nothing.
+    ``query`` is the raw query of the request line.  A request without parameters is a probe and returns nothing.  So
+    does a status of a message that is not ours, of another application of the account, which counts as foreign.
     Raises ValueError for an unreadable request; its text contains none of the values.
     """
     fields = read_fields(query, body)
@@ -32,13 +33,14 @@ def read(query: bytes, body: bytes) -> Inbound:
     status = fields.get("messagestatus", "status")
     if not status and "text" in fields and fields.get("momsgid"):
         return Inbound(replies=(_reply(fields),))
-    return Inbound(reports=(_report(fields, status),))
+    report = _report(fields, status)
+    return Inbound(reports=(report,)) if report.id else Inbound(foreign=1)
 
 
 def _report(fields: Fields, status: str) -> StatusReport:
-    message_id = our_id(fields.get(*_OURS))
-    if not message_id:
-        raise ValueError("cliMsgId is missing or not one of ours: 32 hexadecimal digits")
+    """Return a report; its id is "" if the message is not ours."""
+    if not fields.get(*_OURS, *_THEIRS):
+        raise ValueError("cliMsgId and apiMsgId are missing: one of them must identify the message")
     if not _STATUS.fullmatch(status):
         raise ValueError("status is missing or not a status code, such as 004")
     charge = fields.get("charge")
@@ -47,7 +49,7 @@ def _report(fields: Fields, status: str) -> StatusReport:
         raise ValueError("charge is not an amount, such as 0.800000")
     code = status_code(status)
     return StatusReport(
-        message_id,
+        our_id(fields.get(*_OURS)),
         printable(fields.get(*_THEIRS)),
         code,
         to=STATUSES.get(code),

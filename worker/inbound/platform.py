@@ -34,10 +34,10 @@ _NAME = re.compile(r"[A-Z?][A-Z0-9_]{0,63}")
 
 
 def read(query: bytes, body: bytes) -> Inbound:
-    """Return the contents of a request; nothing for a probe, or for a message of another application of the account.
+    """Return the contents of a request; nothing for a probe.
 
-    ``query`` is the raw query of the request line.  Raises ValueError for an unreadable request; its text contains
-    none of the values.
+    A status of a message that is not ours, of another application of the account, counts as foreign.  ``query`` is the
+    raw query of the request line.  Raises ValueError for an unreadable request; its text contains none of the values.
     """
     fields = read_fields(query, body)
     if not fields:
@@ -50,7 +50,7 @@ def read(query: bytes, body: bytes) -> Inbound:
     message_id, written = our_id(fields.get("clientmessageid")), code or name
     status = _status(code, name)
     if not message_id:
-        return Inbound()
+        return Inbound(foreign=1)
     text = report_text(written, fields.get("timestamp"), "", fields.get("statusdescription"))
     report = StatusReport(
         message_id,

@@ -57,12 +57,14 @@ class InboundReply(msgspec.Struct, frozen=True):
 class Inbound(msgspec.Struct, frozen=True):
     """The contents of one request; empty for a probe, or for another application of the account.
 
-    ``problem`` is set if a part of the request was unreadable: process the rest, and let the gateway repeat it.
+    ``foreign`` counts its statuses of messages that cannot be ours.  ``problem`` is set if a part of the request was
+    unreadable: process the rest, and let the gateway repeat it.
     """
 
     reports: tuple[StatusReport, ...] = ()
     replies: tuple[InboundReply, ...] = ()
     problem: str = ""
+    foreign: int = 0
 
 
 def our_id(raw: str) -> str:

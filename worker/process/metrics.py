@@ -41,6 +41,7 @@ CLOSED = Counter(
 for _limit in Closed:
     CLOSED.labels(_limit)
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
+FOREIGN = Counter("threelane_foreign_statuses", "Status callbacks of messages that are not Threelane's", ["path"])
 CALLBACK_CREDENTIALS = Counter(
     "threelane_callback_credentials",
     "Genuine callbacks by the secret and password they used",
