@@ -6,6 +6,7 @@ from typing import Final
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 JSON_TYPE: Final = "application/json"
 XML_TYPE: Final = "text/xml"
+CURRENCY: Final = "EUR"
 
 
 class ApiName(StrEnum):

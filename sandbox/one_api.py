@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from threelane.sandbox import json_body, one_codes, one_order
-from threelane.sandbox.apis import ApiName
+from threelane.sandbox.apis import CURRENCY, ApiName
 from threelane.sandbox.codes import UNKNOWN, GatewayRefusal, refusal
 from threelane.sandbox.faults import FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
@@ -14,7 +14,6 @@ from threelane.sandbox.ledger import LedgerMessage
 from threelane.sandbox.transport import HttpResponse, carry
 
 Entry = dict[str, object]
-CURRENCY: Final = "EUR"
 _ACCEPTED: Final = 202
 _MIXED: Final = 207
 
@@ -33,7 +32,6 @@ class OneApi:
             "/v1/message": ("POST", self._post_message),
             "/v1/message/{id}": ("GET", self._endpoint("querymsg", self._message_status)),
             "/v1/balance": ("GET", self._endpoint("getbalance", self._balance)),
-            "/public-client/balance": ("GET", self._endpoint("getbalance", self._balance)),
         }
         for path, (method, handler) in resources.items():
             resource = app.router.add_resource(path)

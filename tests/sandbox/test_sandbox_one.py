@@ -149,7 +149,7 @@ def test_codes_of_the_gateway_have_their_number_and_unknown_ones_pass(sandbox: R
 def test_a_wrong_key_is_a_401_without_entries(sandbox: Running, key: str) -> None:
     """The header holds the key alone."""
     assert sandbox.one("POST", "/v1/message", {"messages": [message()]}, key) == (401, failed(1))
-    for path in ("/v1/message/x", "/v1/balance", "/public-client/balance"):
+    for path in ("/v1/message/x", "/v1/balance"):
         assert sandbox.one("GET", path, key=key) == (401, failed(1))
 
 
@@ -252,10 +252,9 @@ def test_an_unknown_id_has_status_unknown_in_another_shape(sandbox: Running) -> 
 
 
 def test_the_balance_is_a_number_with_a_currency(sandbox: Running) -> None:
-    """At both addresses."""
+    """Of the account that pays for its messages."""
     send(sandbox, message())
-    for path in ("/v1/balance", "/public-client/balance"):
-        assert sandbox.one("GET", path) == (200, {"balance": 99999.2, "currency": "EUR"})
+    assert sandbox.one("GET", "/v1/balance") == (200, {"balance": 99999.2, "currency": "EUR"})
 
 
 def test_nothing_can_be_stopped_or_found_elsewhere(sandbox: Running) -> None:
