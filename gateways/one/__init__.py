@@ -1,23 +1,23 @@
-"""One: the One API, and the callbacks of all accounts of the Platform.
+"""One: the One API.
 
 Source: the message page of Clickatell's One API guide.
 """
 
 from threelane.contract.gateways import OURS, Credential, Declaration
 
+PORTAL = "https://platform.clickatell.com"
+API_KEY = Credential("clickatell_api_key", "the API key")
+
 GATEWAY = Declaration(
     name="one",
     title="One API",
-    address="https://platform.clickatell.com",
-    credentials=(Credential("clickatell_api_key", "the API key"),),
+    address=PORTAL,
+    credentials=(API_KEY,),
     sender="threelane.gateways.one.gateway:create",
     codes="threelane.gateways.one.codes:ONE_API",
     family="one_api",
     statuses="threelane.gateways.one.statuses:one_status",
-    callbacks={
-        "one": "threelane.gateways.one.callbacks:read_request",
-        "platform": "threelane.worker.inbound.platform:read",
-    },
+    callbacks={"one": "threelane.gateways.one.callbacks:read_request"},
     sandbox="threelane.sandbox.one_api:OneApi",
     parameters={
         "to": "to",

@@ -115,13 +115,7 @@ def read_status(reply: HttpReply, gateway_id: str) -> LookUp:
 
 def read_balance(reply: HttpReply) -> float | str:
     """Read the balance, or why it is unknown."""
-    answer = decode(reply.body) or {}
-    failed, left = entry_error(answer, FAMILY), entries.balance(answer.get("balance"))
-    if left is not None and not failed and entries.is_yes(reply.status):
-        return left
-    if failed:
-        return f"{failed.code} {failed.text}".strip()
-    return foreign.beginning(reply)
+    return entries.read_balance(decode(reply.body) or {}, "balance", reply, FAMILY)
 
 
 def _of_all(failed: EntryError | None, reply: HttpReply) -> AttemptOutcome:

@@ -22,6 +22,7 @@ from threelane.contract.reading import Form, Reading
 from threelane.contract.refusal import Refusal
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
+from threelane.gateways.platform import gateway as platform
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.interfaces.command import opt_out_list
@@ -63,6 +64,8 @@ ANSWERS: tuple[Callable[[HttpReply], Any], ...] = (
     lambda reply: one.read_send(reply, [OURS]),
     lambda reply: one.read_status(reply, OURS.id),
     one.read_balance,
+    lambda reply: platform.read_send(reply, OURS.to, OURS.id),
+    platform.read_balance,
 )
 
 

@@ -19,6 +19,7 @@ from tests.unit.test_vectors_wire import ITS_ID, NOW, OUR_ID, TO, account, judge
 from threelane.contract.message import Message
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
+from threelane.gateways.platform import gateway as platform
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.worker.gateway.breaker import FAILURES
@@ -30,7 +31,7 @@ from threelane.worker.gateway.wire import HttpReply
 
 T = TypeVar("T")
 DOUBT = (OutcomeKind.LOST, OutcomeKind.UNREADABLE)
-SUCCESS = {"http": 200, "xml": 200, "rest": 202, "one": 202}
+SUCCESS = {"http": 200, "xml": 200, "rest": 202, "one": 202, "platform": 202}
 
 
 def accepts(api: str, gateway_id: str, to: str = TO, message_id: str = "", number: str = "1") -> bytes:
@@ -44,7 +45,7 @@ def accepts(api: str, gateway_id: str, to: str = TO, message_id: str = "", numbe
             return f"<clickAPI><sendMsgResp>{row}</sendMsgResp></clickAPI>".encode()
     entry = {"accepted": True, "to": to, "apiMessageId": gateway_id}
     entry |= {"clientMessageId": message_id} if message_id else {}
-    return msgspec.json.encode({"messages": [entry]} if api == "one" else {"data": {"message": [entry]}})
+    return msgspec.json.encode({"data": {"message": [entry]}} if api == "rest" else {"messages": [entry]})
 
 
 class Documented(NamedTuple):
@@ -79,6 +80,9 @@ ANSWERS: list[Documented] = [
     Documented("one", msgspec.json.encode(refuses("1")), "1", 401),
     Documented("one", msgspec.json.encode({"messages": [{"accepted": False, "to": TO, **refuses("20")}]}), "20", 402),
     Documented("one", msgspec.json.encode({"messages": [{"accepted": False, "to": TO, **refuses("25")}]}), "25", 400),
+    Documented("platform", msgspec.json.encode({"messages": [], "errorCode": 108, "error": "No"}), "108", 401),
+    Documented("platform", msgspec.json.encode(
+        {"messages": [{"accepted": False, "to": TO, "errorCode": 105, "error": "No"}], "error": None}), "105", 202),
 ]
 # fmt: on
 FRAMES: dict[str, Callable[[bytes], bytes]] = {
@@ -239,6 +243,8 @@ def read(api: str, body: bytes, status: int = 0) -> AttemptOutcome:
             return xml.read_send(reply, [(TO, OUR_ID)])[0]
         case "rest":
             return rest.read_send(reply, TO, OUR_ID)
+        case "platform":
+            return platform.read_send(reply, TO, OUR_ID)
     return one.read_send(reply, [message])[0]
 
 
@@ -268,6 +274,7 @@ NAMES: dict[str, Callable[[str, str], bytes]] = {
     "xml": lambda to, ours: accepts("xml", f"{ITS_ID} To:{to}", message_id=ours),
     "rest": lambda to, ours: accepts("rest", ITS_ID, to, ours),
     "one": lambda to, ours: accepts("one", ITS_ID, to, ours),
+    "platform": lambda to, ours: accepts("platform", ITS_ID, to, ours),
 }
 
 

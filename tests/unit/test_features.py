@@ -15,6 +15,7 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.refusal import Refusal
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
+from threelane.gateways.platform import gateway as platform
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.operations import apis
@@ -25,6 +26,7 @@ ORDERS: dict[str, Callable[[Message, int], Mapping[str, Any]]] = {
     "rest": rest.order,
     "xml": xml.order,
     "one": one.order,
+    "platform": platform.order,
 }
 FIELDS: dict[str, dict[str, Any]] = {
     "to": {},

@@ -14,9 +14,8 @@ import pytest
 from tests.unit.test_vectors_wire import RequestRead, answered, sms
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one.codes import ONE_API
-from threelane.gateways.rest import gateway as rest
+from threelane.gateways.platform import gateway as platform
 from threelane.gateways.xml import gateway as xml
-from threelane.worker.gateway import entries, foreign
 from threelane.worker.gateway.markup import rows_of
 from threelane.worker.gateway.outcome import AttemptOutcome
 from threelane.worker.gateway.protocol import Gateway
@@ -26,7 +25,7 @@ from threelane.worker.policy.legacy import LEGACY
 DATA = Path(__file__).with_name("data")
 EXCHANGES = json.loads(DATA.joinpath("gateway_exchanges.json").read_text(encoding="utf-8"))
 OTHERS = json.loads(DATA.joinpath("other_answers.json").read_text(encoding="utf-8"))
-TABLES = {"http": LEGACY, "rest": LEGACY, "xml": LEGACY, "one": ONE_API}
+TABLES = {"http": LEGACY, "rest": LEGACY, "xml": LEGACY, "one": ONE_API, "platform": LEGACY}
 NOW = 1_800_000_000_000
 
 
@@ -79,11 +78,9 @@ def assert_part_of(request: Mapping[str, Any], ours: RequestRead) -> None:
         assert {one.tag: one.text for one in theirs}.items() <= {one.tag: one.text for one in own}.items()
 
 
-# Commands that we never give (logins, batches, several recipients in a request) and an API that we do not speak: their
-# answers are still read as far as ours go.  Several lines are read one by one here; together, as the answer to one
-# message, they are neither yes nor no.
-
-PLATFORM = rest.FAMILY  # the Platform's REST API answers in the One API's shape with the legacy codes
+# Commands that we never give (logins, batches, several recipients in a request) and the Platform's HTTP form, which has
+# the key in the URL: their answers are still read as far as ours go.  Several lines are read one by one here; together,
+# as the answer to one message, they are neither yes nor no.
 NUMBERS = ("2799900001", "2799900002", "12")
 READERS: dict[str, Any] = {
     "http_send": lambda status, body: http.read_send(HttpReply(status, body), "2799900001"),
@@ -92,11 +89,7 @@ READERS: dict[str, Any] = {
     "xml_rows": lambda _, body: [
         xml.read_row(row, to) for row, to in zip(rows_of(body, "clickapi"), ("2799900001", "2799900002"), strict=True)
     ],
-    "platform": lambda status, body: [
-        entries.read_entry(one, "2799900001", HttpReply(status, body), PLATFORM)
-        for one in (entries.decode(body) or {})["messages"]
-    ],
-    "platform_whole": lambda status, body: platform_whole(status, body),
+    "platform": lambda status, body: platform.read_send(HttpReply(status, body), "2799900001"),
 }
 
 
@@ -104,12 +97,6 @@ def to_its_number(reply: HttpReply) -> AttemptOutcome:
     """Return the outcome of a line for the recipient that it names, if it names one."""
     found = [http.read_send(reply, to) for to in NUMBERS]
     return next((one for one in found if one.kind != "unreadable"), found[0])
-
-
-def platform_whole(status: int, body: bytes) -> AttemptOutcome:
-    reply = HttpReply(status, body)
-    failed = entries.entry_error(entries.decode(body) or {}, PLATFORM)
-    return entries.refused(failed, reply, PLATFORM) if failed else foreign.outcome(reply)
 
 
 @pytest.mark.parametrize("answer", OTHERS, ids=lambda one: one["name"])

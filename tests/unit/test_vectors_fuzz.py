@@ -22,6 +22,7 @@ from tests.unit.test_vectors import EXCHANGES, OTHERS, encoded
 from tests.unit.test_vectors_wire import ITS_ID, OUR_ID, TO, sms
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
+from threelane.gateways.platform import gateway as platform
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
@@ -75,6 +76,14 @@ def rest_yes(reply: HttpReply) -> list[str | None]:
     answer = obj(reply)
     data = answer.get("data")
     found = data.get("message") if isinstance(data, dict) else None
+    if not isinstance(found, list) or len(found) != 1 or answer.get("error") or answer.get("errorCode") is not None:
+        return [None]
+    return [entry_is_yes(found[0], TO, reply.status, OUR_ID)]
+
+
+def platform_yes(reply: HttpReply) -> list[str | None]:
+    answer = obj(reply)
+    found = answer.get("messages")
     if not isinstance(found, list) or len(found) != 1 or answer.get("error") or answer.get("errorCode") is not None:
         return [None]
     return [entry_is_yes(found[0], TO, reply.status, OUR_ID)]
@@ -189,6 +198,7 @@ PARSERS = [
     sends("http send", lambda reply: [http.read_send(reply, TO)], http_yes),
     sends("rest send", lambda reply: [rest.read_send(reply, TO, OUR_ID)], rest_yes),
     sends("one send", lambda reply: one.read_send(reply, TWO), one_yes),
+    sends("platform send", lambda reply: [platform.read_send(reply, TO, OUR_ID)], platform_yes),
     sends("xml send", lambda reply: xml.read_send(reply, [(one.to, one.id) for one in TWO]), xml_yes),
     checked("http look-up", no_104_is_not_known(lambda reply: http.read_look_up(reply))),
     checked("rest look-up", no_104_is_not_known(lambda reply: rest.read_look_up(reply, "104", message_id=OUR_ID))),
@@ -204,6 +214,7 @@ PARSERS = [
     checked("rest balance", gives(rest.read_balance, lambda it: isinstance(it, float), "balance")),
     checked("xml balance", gives(xml.read_balance, lambda it: isinstance(it, float), "ok")),
     checked("one balance", gives(one.read_balance, lambda it: isinstance(it, float), "balance")),
+    checked("platform balance", gives(platform.read_balance, lambda it: isinstance(it, float), "balance")),
     checked("one status", gives(lambda it: one.read_status(it, ITS_ID), lambda it: it.known is Known.FOUND, "status")),
     checked("http charge", gives(http.read_charge, lambda it: it is not None, "charge:")),
     checked("xml charge", gives(xml.read_charge, lambda it: it is not None, "<charge>")),
@@ -290,7 +301,7 @@ def test_a_real_answer_cut_anywhere_never_means_more(parser: Parser) -> None:
     for body in CORPUS:
         for end in range(len(body) + 1):
             assert_exact(parser, HttpReply(200, body[:end]))
-        if parser.name in ("rest send", "one send", "xml send"):
+        if parser.name in ("rest send", "one send", "platform send", "xml send"):
             for end in range(len(body.rstrip())):
                 assert not any(parser.read(HttpReply(200, body[:end]))), body[:end]
 

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from tests.servers import free_port
 from threelane.contract import text as texts
+from threelane.contract.features import able
+from threelane.contract.gateways import SHIPPED
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.gateway.choose import gateway
@@ -107,7 +109,8 @@ def judged(api: str, outcome: AttemptOutcome) -> Decision:
 
 
 PAGE = b"<html><head><title>Bad Gateway</title></head></html>"
-APIS = ("http", "rest", "xml", "one")
+APIS = SHIPPED
+WITHOUT_LOOK_UP = tuple(api for api in APIS if not able("look up by our id", api))
 ELSEWHERE, UNSURE = OutcomeKind.WRONG_ADDRESS, OutcomeKind.UNREADABLE
 
 # fmt: off
@@ -154,7 +157,8 @@ CONTRADICTIONS: list[tuple[str, bytes]] = [
     ("rest", b'{"data":{"message":[{"accepted":true,"to":"2799900001","apiMessageId":"%b"}]}}' % ITS_ID.encode()),
     ("xml", b"<clickAPI><sendMsgResp><apiMsgId>%b</apiMsgId><sequence_no>1</sequence_no></sendMsgResp></clickAPI>"
      % ITS_ID.encode()),
-    ("one", b'{"messages":[{"accepted":true,"to":"2799900001","apiMessageId":"%b"}]}' % ITS_ID.encode()),
+    *((api, b'{"messages":[{"accepted":true,"to":"2799900001","apiMessageId":"%b"}]}' % ITS_ID.encode())
+      for api in ("one", "platform")),
 ]
 # fmt: on
 
@@ -179,8 +183,8 @@ def test_a_page_of_another_server_proves_nothing_about_a_message_or_the_balance(
         return [*many, await made.look_up(OUR_ID), await made.status(ITS_ID), await made.balance()]
 
     *look_ups, balance = answered(api, status, PAGE, call, "text/html")[0]
-    assert {Known.CANNOT if api == "one" else Known.FAILED} == {one.known for one in look_ups[:3]}
-    assert Known.FAILED is look_ups[3].known
+    assert {Known.CANNOT if api in WITHOUT_LOOK_UP else Known.FAILED} == {one.known for one in look_ups[:3]}
+    assert (Known.CANNOT if api == "platform" else Known.FAILED) is look_ups[3].known
     assert isinstance(balance, str)
     assert str(status) in balance
 
@@ -217,6 +221,11 @@ WITH_BODY: list[tuple[str, int, Any, str | None]] = [  # an error object: its co
     ("one",  400, {"code": 18, "description": "internal"},                None),
     ("one",  500, {"code": 500, "description": "a proxy's"},              None),
     ("one",  402, {"code": 402},                                          "20"),
+    ("platform", 401, {"code": 108, "description": "Invalid key"},        "108"),
+    ("platform", 402, "no credit",                                        "301"),
+    ("platform", 400, {"code": 901, "description": "please retry"},       None),
+    ("platform", 503, {"code": 900},                                      None),
+    ("platform", 400, {"code": 999},                                      None),
 ]
 # fmt: on
 
@@ -238,7 +247,7 @@ def test_a_rate_limit_slows_the_account_and_costs_the_message_nothing(api: str) 
     assert ("account", "rate_limited", NOW + 2000) == (decision.hold.scope, decision.hold.cause, decision.hold.until)
 
 
-@pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
+@pytest.mark.parametrize("api", APIS)
 def test_a_gateway_that_is_not_there_is_a_value_for_every_command(api: str) -> None:
     """No command raises; what never left did not take effect, and a request that cannot be made is reported."""
 
@@ -259,7 +268,8 @@ def test_a_gateway_that_is_not_there_is_a_value_for_every_command(api: str) -> N
 
     outcome, look_up, status, cancellation, coverage, payment, balance = asyncio.run(main())
     assert OutcomeKind.NOT_REACHED == outcome.kind
-    assert (Known.CANNOT if api == "one" else Known.FAILED, Known.FAILED) == (look_up.known, status.known)
+    assert (Known.CANNOT if api in WITHOUT_LOOK_UP else Known.FAILED) is look_up.known
+    assert (Known.CANNOT if api == "platform" else Known.FAILED) is status.known
     assert isinstance(cancellation, Cancellation)
     assert isinstance(coverage, Coverage)
     assert isinstance(payment, Payment)
@@ -286,6 +296,8 @@ ADDRESSES = [  # API, command, argument -> what goes out
     ("one",  "send",     None,       "POST",   "/v1/message",                    {}),
     ("one",  "status",   ITS_ID,     "GET",    f"/v1/message/{ITS_ID}",          {}),
     ("one",  "balance",  None,       "GET",    "/v1/balance",                    {}),
+    ("platform", "send", None,       "POST",   "/messages",                      {}),
+    ("platform", "balance", None,    "GET",    "/public-client/balance",         {}),
 ]
 # fmt: on
 
@@ -310,6 +322,7 @@ HEADERS = {
     "rest": {"authorization": "Bearer t0ken", "x-version": "1", "content-type": "application/json",
              "accept": "application/json"},
     "one":  {"authorization": "k3y", "content-type": "application/json", "accept": "application/json"},
+    "platform": {"authorization": "k3y", "content-type": "application/json", "accept": "application/json"},
     "xml":  {"content-type": "application/x-www-form-urlencoded"},
 }
 # fmt: on
@@ -317,7 +330,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("api", HEADERS)
 def test_each_api_has_its_headers_and_no_secret_stands_in_an_address(api: str) -> None:
-    """Access logs contain addresses; the One API takes its key without a prefix."""
+    """Access logs contain addresses; the Portal's APIs take their key without a prefix."""
     _, (request,) = answered(api, 500, b"", lambda made: made.send([sms()], NOW))
     assert HEADERS[api] == {name: request.headers.get(name) for name in HEADERS[api]}
     assert not any(secret in f"{request.path}{request.query}" for secret in ("t0ken", "k3y", "pw"))
@@ -325,19 +338,21 @@ def test_each_api_has_its_headers_and_no_secret_stands_in_an_address(api: str) -
 
 # fmt: off
 DEFAULTS = [("http", "https://api.clickatell.com"), ("rest", "https://api.clickatell.com"),
-            ("xml", "https://api.clickatell.com"), ("one", "https://platform.clickatell.com")]
+            ("xml", "https://api.clickatell.com"), ("one", "https://platform.clickatell.com"),
+            ("platform", "https://platform.clickatell.com")]
 NEEDS = {
     "http": ["THREELANE_CLICKATELL_API_ID", "THREELANE_CLICKATELL_USER", "THREELANE_CLICKATELL_PASSWORD"],
     "rest": ["THREELANE_CLICKATELL_TOKEN"],
     "xml":  ["THREELANE_CLICKATELL_API_ID", "THREELANE_CLICKATELL_USER", "THREELANE_CLICKATELL_PASSWORD"],
     "one":  ["THREELANE_CLICKATELL_API_KEY"],
+    "platform": ["THREELANE_CLICKATELL_API_KEY"],
 }
 # fmt: on
 
 
 @pytest.mark.parametrize(("api", "address"), DEFAULTS)
 def test_each_api_has_its_own_address_unless_one_is_set(api: str, address: str) -> None:
-    """The One API lives elsewhere."""
+    """The Portal's APIs live elsewhere."""
     assert address == AccountSettings(gateway=api).gateway_address
     assert "https://elsewhere.example" == account(api, "https://elsewhere.example/").gateway_address
 
@@ -357,8 +372,8 @@ def test_settings_show_neither_token_nor_key() -> None:
     assert not any(secret in shown for secret in ("t0ken", "k3y"))
 
 
-@pytest.mark.parametrize("api", ["http", "rest", "xml", "one"])
-def test_only_the_one_api_cannot_be_queried_by_our_id(api: str) -> None:
+@pytest.mark.parametrize("api", APIS)
+def test_only_the_portal_s_apis_cannot_be_queried_by_our_id(api: str) -> None:
     """A message in doubt waits there for its receipt."""
 
     async def main() -> tuple[str, bool]:
@@ -366,4 +381,4 @@ def test_only_the_one_api_cannot_be_queried_by_our_id(api: str) -> None:
         await made.close()
         return made.name, made.can_look_up
 
-    assert (api, api != "one") == asyncio.run(main())
+    assert (api, api not in ("one", "platform")) == asyncio.run(main())

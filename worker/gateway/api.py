@@ -15,6 +15,7 @@ from threelane.worker.gateway.outcome import (
     NO_COVERAGE,
     NO_LOOK_UP,
     NO_PAYMENT,
+    NO_STATUS_QUERY,
     AttemptOutcome,
     Cancellation,
     Coverage,
@@ -56,6 +57,10 @@ class Api:
         """Look up messages by our ids, each in its own request, concurrently; returns one result each, in order."""
         return await asyncio.gather(*(self.look_up(one) for one in message_ids))
 
+    async def status(self, gateway_id: str) -> LookUp:  # noqa: ARG002 - the protocol's
+        """Return NO_STATUS_QUERY: this API has no look-up by its own id."""
+        return NO_STATUS_QUERY
+
     async def cancel(self, gateway_id: str) -> Cancellation:  # noqa: ARG002 - the protocol's
         """Return NO_CANCEL: this API has no cancel command."""
         return NO_CANCEL
@@ -79,16 +84,17 @@ class Api:
 class JsonApi(Api):
     """A JSON API that identifies the account in a header of each request."""
 
-    root: str
-    """The parent path of all its resources."""
+    root = ""
+    """The parent path of all its resources, if they have one."""
 
     def __init__(self, settings: AccountSettings, headers: Mapping[str, str]) -> None:
         """Open the connections; ``headers`` go with each request.  Call it on the event loop."""
         super().__init__(settings)
         self._headers = {**headers, "Content-Type": "application/json", "Accept": "application/json"}
+        self._parent = f"{self._base}/{self.root}/" if self.root else f"{self._base}/"
 
     async def _request(self, method: str, resource: str, body: bytes | None = None) -> HttpReply | AttemptOutcome:
-        return await self._wire.request(method, f"{self._base}/{self.root}/{resource}", self._headers, body)
+        return await self._wire.request(method, self._parent + resource, self._headers, body)
 
 
 class FormApi(Api, ABC):

@@ -1,4 +1,4 @@
-"""Entries: reads the message entries and error objects in JSON responses of Central REST and the One API."""
+"""Entries: reads the message entries and error objects in JSON responses of Central REST and of the Portal's APIs."""
 
 from __future__ import annotations
 
@@ -130,6 +130,14 @@ def balance(raw: Any) -> float | None:
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         return None
     return float(raw) if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", str(raw)) else None
+
+
+def read_balance(holder: Mapping[str, Any], name: str, reply: HttpReply, family: Family) -> float | str:
+    """Return the balance under a name of a response, or why it is unknown."""
+    failed, left = entry_error(holder, family), balance(holder.get(name))
+    if left is not None and not failed and is_yes(reply.status):
+        return left
+    return f"{failed.code} {failed.text}".strip() if failed else foreign.beginning(reply)
 
 
 def clean(text: Any) -> str:

@@ -39,7 +39,7 @@ class Gateway(Protocol):
         ...
 
     async def status(self, gateway_id: str) -> LookUp:
-        """Look up a message by the gateway's id: its status and, if the API reports it, its charge."""
+        """Look up a message by the gateway's id: its status and, if reported, its charge; or NO_STATUS_QUERY."""
         ...
 
     async def cancel(self, gateway_id: str) -> Cancellation:
