@@ -7,6 +7,7 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 JSON_TYPE: Final = "application/json"
 XML_TYPE: Final = "text/xml"
 CURRENCY: Final = "EUR"
+CREDENTIALS: Final = ("api_id", "user", "password", "session_id")  # of the HTTP and XML APIs
 
 
 class ApiName(StrEnum):

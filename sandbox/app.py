@@ -9,6 +9,7 @@ from aiohttp import web
 from threelane.sandbox.control import Control
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.http_api import HttpApi
+from threelane.sandbox.http_batch import HttpBatch
 from threelane.sandbox.one_api import OneApi
 from threelane.sandbox.platform_api import PlatformApi
 from threelane.sandbox.rest_api import RestApi
@@ -27,7 +28,7 @@ class Part(Protocol):
 
 
 MakePart = Callable[[SandboxGateway], Part]
-_BUILT_IN: Final[tuple[MakePart, ...]] = (HttpApi, RestApi, XmlApi, OneApi, PlatformApi, Control)
+_BUILT_IN: Final[tuple[MakePart, ...]] = (HttpApi, HttpBatch, RestApi, XmlApi, OneApi, PlatformApi, Control)
 
 
 def create(

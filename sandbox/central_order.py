@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
 
-from threelane.sandbox import credentials, text
-from threelane.sandbox.apis import ApiName
+from threelane.sandbox import text
+from threelane.sandbox.apis import CREDENTIALS, ApiName
 from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.order import Order
 from threelane.sandbox.settings import SandboxSettings
@@ -90,7 +90,7 @@ def read(
         callback=whole.get("callback", 0),
         due_at=due_at,
         max_credits=max_credits,
-        options=sent or {name: value for name, value in parameters.items() if name not in credentials.NAMES},
+        options=sent or {name: value for name, value in parameters.items() if name not in CREDENTIALS},
     )
 
 

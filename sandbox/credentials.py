@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.gateway import SandboxGateway
 
-NAMES = ("api_id", "user", "password", "session_id")
-
 
 def refuses(gateway: SandboxGateway, parameters: Mapping[str, str]) -> GatewayRefusal | None:
     """Returns why a request with these parameters is not authenticated, or None."""

@@ -23,6 +23,8 @@ COMMANDS: Final = (
         "delmsg",
         "getbalance",
         "token_pay",
+        "startbatch",
+        "endbatch",
         "routecoverage",
     ),
     EVERY_COMMAND,

@@ -11,6 +11,7 @@ from typing import Final
 from threelane.sandbox import numbers
 from threelane.sandbox.account import Account
 from threelane.sandbox.attempts import Attempt, AttemptLog
+from threelane.sandbox.batches import Batches
 from threelane.sandbox.callbacks import Callbacks
 from threelane.sandbox.codes import UNKNOWN, GatewayRefusal, refusal
 from threelane.sandbox.faults import NOT_TAKEN, Do, Faults, FaultScript, ScriptedFault, Target
@@ -51,6 +52,7 @@ class SandboxGateway:
         self.faults = Faults(Random(f"{self.seed} faults"), clock)
         self.numbers = numbers.Numbers()
         self.sessions = Sessions(settings.session_seconds, self.new_id)
+        self.batches = Batches(self.new_id, clock, lambda: self.settings)
         self.timetable = Timetable(clock)
         self.callbacks = Callbacks(self.timetable, clock, lambda: self.settings)
         self.replies = Replies(self.account, self.ledger, self.callbacks, clock, lambda: self.settings, self.seed)
@@ -74,7 +76,7 @@ class SandboxGateway:
     def reset(self, credit: Decimal) -> None:
         """Resets to that credit, without messages, replies, faults or barred numbers; the id sequence continues."""
         parts = (self.timetable, self.callbacks, self.ledger, self.attempts, self.faults, self.numbers, self.replies)
-        for part in (*parts, self.requests):
+        for part in (*parts, self.requests, self.batches):
             part.clear()
         self.account.reset(credit)
 

@@ -1,18 +1,20 @@
 """The XML API: a document of requests in a form field, a document with a response to each, always an HTTP 200."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from aiohttp import web
 
 from threelane.sandbox import central_order, credentials, form, xml_document
 from threelane.sandbox.account import money
-from threelane.sandbox.apis import FORM_TYPE, XML_TYPE, ApiName
+from threelane.sandbox.apis import CREDENTIALS, FORM_TYPE, XML_TYPE, ApiName
 from threelane.sandbox.codes import GatewayRefusal, refusal
 from threelane.sandbox.faults import Do, FaultScript, Target
 from threelane.sandbox.gateway import SandboxGateway
 from threelane.sandbox.ledger import LedgerMessage
+from threelane.sandbox.order import Order
 from threelane.sandbox.transport import HttpResponse, carry
+from threelane.sandbox.xml_batch import SENDS, XmlBatch
 from threelane.sandbox.xml_document import Element
 
 Children = Mapping[str, str]
@@ -24,10 +26,11 @@ _MOST_RECIPIENTS: Final = 300  # per element, as per POST of the HTTP API
 
 # The recognised spellings; every other child is only kept in the ledger.
 _PARAMETERS: Final = {
-    **{name: name for name in credentials.NAMES},
+    **{name: name for name in CREDENTIALS},
     **{name: name for name in ("to", "text", "from", "callback", "concat", "queue", "escalate", "mo", "validity")},
     **{name: name for name in ("deliv_ack", "deliv_time", "scheduled_time", "msg_type", "udh", "unicode", "data")},
     **{name: name for name in ("req_feat", "max_credits", "binary", "mclass", "msisdn", "apiMsgId")},
+    **{name: name for name in ("template", "batch_id")},
     "cliMsgId": "climsgid",
 }
 
@@ -37,7 +40,8 @@ class XmlApi:
 
     def __init__(self, gateway: SandboxGateway) -> None:
         self._gateway = gateway
-        self._commands = {
+        self._batch = XmlBatch(gateway.batches)
+        self._commands: dict[str, Callable[[Children], Children | GatewayRefusal]] = {
             "auth": self._auth,
             "ping": self._ping,
             "queryMsg": self._query,
@@ -45,6 +49,7 @@ class XmlApi:
             "delMsg": self._stop,
             "getBalance": self._balance,
             "routeCoverage": self._coverage,
+            **self._batch.commands,
         }
 
     def add_to(self, app: web.Application) -> None:
@@ -54,7 +59,7 @@ class XmlApi:
     async def _post(self, request: web.Request) -> web.StreamResponse:
         gateway = self._gateway
         elements = _elements(request.content_type, await request.read())
-        spans = [_targets(element) for element in elements] if not isinstance(elements, GatewayRefusal) else []
+        spans = [self._targets(element) for element in elements] if not isinstance(elements, GatewayRefusal) else []
         targets = [target for span in spans for target in span] or [Target("sendmsg")]
         script = gateway.script(ApiName.XML, targets, apart=True)
         gateway.lost(ApiName.XML, [target for target in targets if target.command == "sendmsg"], script)
@@ -71,28 +76,45 @@ class XmlApi:
         """Handles every element in order, regardless of the results before it."""
         index = 0
         for element, span in zip(elements, spans, strict=True):
-            rows = self._send(element.children, span, script, index) if element.tag == _SEND else None
+            rows = self._send(element, span, script, index) if _is_send(element) else None
             index += len(span)
             sequence = {_SEQUENCE: element.children[_SEQUENCE]} if _SEQUENCE in element.children else {}
             for row in rows or (self._other(element, script, index - 1),):
                 yield Element(f"{element.tag}Resp", {**row, **sequence})
 
-    # --- sendMsg
+    # --- sendMsg, sendItem and quickSend
 
-    def _send(self, children: Children, targets: list[Target], script: FaultScript, first: int) -> list[Children]:
+    def _targets(self, element: Element) -> list[Target]:
+        """Returns a target for each recipient of a send; one for any other element."""
+        if not _is_send(element):
+            return [Target(element.tag.lower())]
+        parameters = _parameters(element.children)
+        client_id = parameters.get("climsgid", "") if element.tag == _SEND else self._batch.client_id(parameters)
+        return [Target("sendmsg", to, client_id) for to in parameters.get("to", "").split(",")]
+
+    def _send(self, element: Element, targets: list[Target], script: FaultScript, first: int) -> list[Children]:
         """Sends one text to each recipient: a row for each, or one row when the whole request is refused."""
-        gateway, parameters = self._gateway, _parameters(children)
-        refused = credentials.refuses(gateway, parameters)
-        if refused is None and not (parameters.get("to") and len(targets) <= _MOST_RECIPIENTS):
-            refused = refusal("101")
-        sent = {name: text for name, text in children.items() if name not in credentials.NAMES}
-        order = refused or central_order.read(ApiName.XML, parameters, gateway.settings, gateway.clock(), sent)
+        gateway, order = self._gateway, self._order(element, len(targets))
         if isinstance(order, GatewayRefusal):
             gateway.refused(ApiName.XML, targets, order, script)
             return [_fault(order)]
         results = [gateway.take(order, target.to, script, first + index) for index, target in enumerate(targets)]
         glued = [f" To:{target.to}" if len(targets) > 1 else "" for target in targets]
         return [_row(result, to) for result, to in zip(results, glued, strict=True)]
+
+    def _order(self, element: Element, recipients: int) -> Order | GatewayRefusal:
+        gateway, parameters = self._gateway, _parameters(element.children)
+        if refused := credentials.refuses(gateway, parameters):
+            return refused
+        if not (parameters.get("to") and recipients <= _MOST_RECIPIENTS):
+            return refusal("101")
+        sent = {name: text for name, text in element.children.items() if name not in CREDENTIALS}
+        if element.tag in SENDS:
+            message = self._batch.message(element.tag, parameters, element.children)
+            if isinstance(message, GatewayRefusal):
+                return message
+            parameters = sent = message
+        return central_order.read(ApiName.XML, parameters, gateway.settings, gateway.clock(), sent)
 
     # --- the other elements
 
@@ -105,39 +127,40 @@ class XmlApi:
             return _fault(refusal("101"))
         parameters = _parameters(element.children)
         refused = None if element.tag == "auth" else credentials.refuses(self._gateway, parameters)
-        return _fault(refused) if refused else command(parameters)
+        result = refused or command(parameters)
+        return _fault(result) if isinstance(result, GatewayRefusal) else result
 
-    def _auth(self, parameters: Children) -> Children:
+    def _auth(self, parameters: Children) -> Children | GatewayRefusal:
         opened = credentials.open_session(self._gateway, parameters)
-        return _fault(opened) if isinstance(opened, GatewayRefusal) else {"session_id": opened}
+        return opened if isinstance(opened, GatewayRefusal) else {"session_id": opened}
 
     def _ping(self, _parameters: Children) -> Children:
         return {"ok": ""}
 
-    def _query(self, parameters: Children) -> Children:
+    def _query(self, parameters: Children) -> Children | GatewayRefusal:
         found = self._found(parameters)
-        return _fault(found) if isinstance(found, GatewayRefusal) else self._message_status(found)
+        return found if isinstance(found, GatewayRefusal) else self._message_status(found)
 
-    def _charge(self, parameters: Children) -> Children:
+    def _charge(self, parameters: Children) -> Children | GatewayRefusal:
         found = self._found(parameters)
         if isinstance(found, GatewayRefusal):
-            return _fault(found)
+            return found
         return {"apiMsgId": found.id, "charge": f"{found.charge:f}", "status": self._gateway.visible_status(found)}
 
-    def _stop(self, parameters: Children) -> Children:
+    def _stop(self, parameters: Children) -> Children | GatewayRefusal:
         found = self._found(parameters)
         if isinstance(found, GatewayRefusal):
-            return _fault(found)
+            return found
         self._gateway.cancel(found)
         return self._message_status(found)
 
     def _balance(self, _parameters: Children) -> Children:
         return {"ok": money(self._gateway.account.balance)}
 
-    def _coverage(self, parameters: Children) -> Children:
+    def _coverage(self, parameters: Children) -> Children | GatewayRefusal:
         price = self._gateway.route(parameters.get("msisdn", ""))
         if isinstance(price, GatewayRefusal):
-            return _fault(price)
+            return price
         return {"ok": "This prefix is currently supported.", "charge": f"{price:f}"}
 
     def _found(self, parameters: Children) -> LedgerMessage | GatewayRefusal:
@@ -158,11 +181,8 @@ def _elements(content_type: str, body: bytes) -> list[Element] | GatewayRefusal:
     return refusal("100") if elements is None else elements
 
 
-def _targets(element: Element) -> list[Target]:
-    if element.tag != _SEND:
-        return [Target(element.tag.lower())]
-    client_id = element.children.get("cliMsgId", "")
-    return [Target("sendmsg", to, client_id) for to in element.children.get("to", "").split(",")]
+def _is_send(element: Element) -> bool:
+    return element.tag == _SEND or element.tag in SENDS
 
 
 def _parameters(children: Children) -> dict[str, str]:

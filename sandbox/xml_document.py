@@ -18,6 +18,8 @@ _CODECS: Final = {
     b"windows-1252": "cp1252",
 }
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_CONTAINERS: Final = frozenset({"fields"})  # of the values for a template's placeholders
+_AS_WRITTEN: Final = frozenset({"text", "template"})  # their spaces belong to the message
 _REFUSED: Final = ("<!DOCTYPE", "<!ENTITY")
 _NO_CHARACTER: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -30,13 +32,17 @@ class Element(NamedTuple):
 
 
 class _Shallow:
-    """Collects the elements below the root and their children; the last child of a name is kept."""
+    """Collects the elements below the root and their children; the last child of a name is kept.
+
+    The children of a container count as children of its element.
+    """
 
     def __init__(self) -> None:
         self.elements: list[Element] = []
         self._depth = self._count = 0
         self._children: dict[str, str] = {}
         self._text: list[str] = []
+        self._is_in_container = False
 
     def start(self, tag: str, _attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -48,6 +54,8 @@ class _Shallow:
         if self._depth == 2:
             self._children = {}
             self.elements.append(Element(tag, self._children))
+        elif self._depth == 3:
+            self._is_in_container = tag in _CONTAINERS
         self._text = []
 
     def data(self, text: str) -> None:
@@ -55,8 +63,9 @@ class _Shallow:
             self._text.append(text)
 
     def end(self, tag: str) -> None:
-        if self._depth == 3:
-            self._children[tag] = "".join(self._text).strip() if tag != "text" else "".join(self._text)
+        if self._depth == 3 + self._is_in_container:
+            text = "".join(self._text)
+            self._children[tag] = text if self._is_in_container or tag in _AS_WRITTEN else text.strip()
         self._depth -= 1
 
     def close(self) -> list[Element]:

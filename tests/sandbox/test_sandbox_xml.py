@@ -194,11 +194,11 @@ def test_coverage_tells_the_price_of_a_number(sandbox: Running) -> None:
 
 def test_an_unknown_element_is_answered_in_its_place(sandbox: Running) -> None:
     """Tags are case-sensitive, so `sendmsg` is one."""
-    rows = ask(sandbox, element("sendmsg", to=TO, text="x"), element("startBatch"), element("ping"))
+    rows = ask(sandbox, element("sendmsg", to=TO, text="x"), element("startbatch"), element("ping"))
     fault = "101, Invalid or missing parameters"
     assert rows == [
         {"tag": "sendmsgResp", "fault": fault},
-        {"tag": "startBatchResp", "fault": fault},
+        {"tag": "startbatchResp", "fault": fault},
         {"tag": "pingResp", "ok": ""},
     ]
     assert ask(sandbox) == []
