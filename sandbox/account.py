@@ -12,6 +12,7 @@ _CREDIT_DIGITS: Final = 8
 _EXPIRED_SERIAL: Final = "9"
 
 OPTED_OUT: Final = "122"
+DO_NOT_CONTACT: Final = "121"  # of a number on the list; the documents name no code
 BARRED_CODES: Final = ("121", OPTED_OUT, "128")
 
 
@@ -44,6 +45,7 @@ class Account:
         "balance",
         "barred",
         "charged",
+        "do_not_contact",
         "started_with",
         "topped_up",
         "user",
@@ -58,7 +60,7 @@ class Account:
         self.reset(settings.credit)
 
     def reset(self, credit: Decimal) -> None:
-        """Resets to that credit and the credentials of the settings: nothing charged or barred, no voucher used."""
+        """Resets to that credit, and the credentials and list of the settings: nothing charged or barred."""
         self.admit(
             api_id=self._settings.api_id,
             user=self._settings.user,
@@ -70,6 +72,7 @@ class Account:
         self.topped_up = Decimal(0)
         self.charged = Decimal(0)
         self.barred: dict[str, str] = {}  # number -> 121, 122 or 128
+        self.do_not_contact = set(self._settings.do_not_contact)
         self._vouchers_used: set[str] = set()
 
     def admit(self, *, api_id: str, user: str, password: str, rest_token: str, api_key: str) -> None:
@@ -176,5 +179,6 @@ class Account:
             "prices": {prefix: format(price, "f") for prefix, price in self._prices.items()},
             "unrouted": list(self._unrouted),
             "barred": self.barred,
+            "do_not_contact": sorted(self.do_not_contact),
             "vouchers_used": len(self._vouchers_used),
         }

@@ -41,6 +41,9 @@ def sandbox(
     price: Annotated[list[str] | None, _option("PREFIX=CREDITS per part; may be repeated")] = None,
     unrouted: Annotated[list[str] | None, _option("Prefix without a route, code 114; may be repeated (999)")] = None,
     sender: Annotated[list[str] | None, _option("Registered sender id; may be repeated (any)")] = None,
+    do_not_contact: Annotated[
+        list[str] | None, _option("Number on the do-not-contact list, code 121; may be repeated (none)")
+    ] = None,
     default_concat: Annotated[int | None, _option("Parts allowed when a request sets no limit (3)")] = None,
     most_validity_minutes: Annotated[int | None, _option("Longest validity period, in minutes (10080)")] = None,
     one_api_most: Annotated[int | None, _option("Most messages in one request of the One API (100)")] = None,
@@ -80,7 +83,7 @@ def sandbox(
     options: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
     references = options.pop("part", ())
     options["senders"] = options.pop("sender", None) or None
-    for name in ("price", "unrouted", "senders"):
+    for name in ("price", "unrouted", "senders", "do_not_contact"):
         if options.get(name):
             options[name] = ",".join(options[name])
         else:

@@ -13,6 +13,7 @@ from threelane.sandbox.control_bodies import (
     BadRequest,
     CredentialChange,
     CreditChange,
+    DoNotContact,
     OptOut,
     Refusal,
     Reset,
@@ -48,6 +49,7 @@ class Control:
             ("GET", "settings"): self._settings,
             ("POST", "settings"): self._change_settings,
             ("POST", "optout"): self._opt_out,
+            ("POST", "donotcontact"): self._do_not_contact,
             ("POST", "reset"): self._reset,
             ("GET", "ledger"): self._ledger,
             ("GET", "ledger.jsonl"): self._ledger_lines,
@@ -130,6 +132,14 @@ class Control:
         else:
             barred[change.to] = change.code
         return _json({"barred": barred})
+
+    async def _do_not_contact(self, request: web.Request) -> web.StreamResponse:
+        change, listed = await read(request, DoNotContact), self._gateway.account.do_not_contact
+        if change.remove:
+            listed.discard(change.to)
+        else:
+            listed.add(change.to)
+        return _json({"do_not_contact": sorted(listed)})
 
     async def _reset(self, request: web.Request) -> web.StreamResponse:
         reset = await read(request, Reset) if await request.read() else Reset()

@@ -52,6 +52,13 @@ class OptOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"code: not one of {', '.join(BARRED_CODES)}")
 
 
+class DoNotContact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Enters a number in the do-not-contact list, or removes it."""
+
+    to: Annotated[str, msgspec.Meta(pattern="^[0-9]+$")]
+    remove: bool = False
+
+
 class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Refuses connections for a while."""
 

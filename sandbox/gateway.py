@@ -9,7 +9,7 @@ from random import Random, SystemRandom
 from typing import Final
 
 from threelane.sandbox import numbers
-from threelane.sandbox.account import Account
+from threelane.sandbox.account import DO_NOT_CONTACT, Account
 from threelane.sandbox.attempts import Attempt, AttemptLog
 from threelane.sandbox.batches import Batches
 from threelane.sandbox.callbacks import Callbacks
@@ -191,6 +191,8 @@ class SandboxGateway:
         """Charges a message, or returns why it is refused."""
         if to in self.account.barred:
             return refusal(self.account.barred[to])
+        if to in self.account.do_not_contact and not order.bypasses_dnc:
+            return refusal(DO_NOT_CONTACT)
         price = self.account.price(to)
         if price is None:
             return refusal("114")

@@ -26,6 +26,7 @@ class Order:
     max_credits: Decimal | None  # highest accepted price of a part
     options: Mapping[str, object]  # every parameter as sent, without the credentials
     channel: str = "sms"
+    bypasses_dnc: bool = False  # skips the do-not-contact list; Central REST only
     request_id: str = ""  # of Platform REST: the same for all recipients of a request
 
 

@@ -1,6 +1,7 @@
 """Parses the fields of Central REST's `POST /rest/message` into an order or a refusal."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -58,7 +59,10 @@ def read(content: dict[str, object], settings: SandboxSettings, now: float) -> O
         if due_at is None or not central_order.is_possible(due_at, now):
             return refusal("101")  # the HTTP API returns 120
         parameters["scheduled_time"] = str(int(due_at))
-    return central_order.read(ApiName.REST, parameters, settings, now, sent=fields)
+    order = central_order.read(ApiName.REST, parameters, settings, now, sent=fields)
+    if isinstance(order, GatewayRefusal) or _digits(fields.get(_BYPASS, 0)) != "1":
+        return order
+    return replace(order, bypasses_dnc=True)
 
 
 def _digits(value: object) -> str | None:

@@ -35,6 +35,7 @@ class SandboxSettings(BaseSettings):
     price: Annotated[dict[str, Price], NoDecode] = Field(default_factory=dict)  # by prefix; the longest match applies
     unrouted: Prefixes = ("999",)  # prefixes refused with 114
     senders: Prefixes = ()  # registered sender ids; empty allows any
+    do_not_contact: Prefixes = ()  # numbers refused with 121, unless the request bypasses the list
     default_concat: int = Field(default=3, ge=1, le=3)  # parts allowed when a request sets no limit
     most_validity_minutes: PositiveInt = 7 * 24 * 60  # longer validity periods are refused
     one_api_most: PositiveInt = 100  # most messages in one request of the One API
@@ -71,7 +72,7 @@ class SandboxSettings(BaseSettings):
             prices[prefix] = price
         return prices
 
-    @field_validator("unrouted", "senders", mode="before")
+    @field_validator("unrouted", "senders", "do_not_contact", mode="before")
     @classmethod
     def _separated(cls, value: Any) -> Any:
         """Parses a comma-separated list."""
