@@ -181,7 +181,7 @@ def _recipients(to: object) -> list[str]:
 
 def _entry(to: str, result: LedgerMessage | GatewayRefusal) -> dict[str, object]:
     if isinstance(result, GatewayRefusal):
-        return {"accepted": False, "to": to, "error": _described(result)}
+        return {"accepted": False, "to": to, "apiMessageId": "", "error": _described(result)}
     return {"accepted": True, "to": to, "apiMessageId": result.id}
 
 

@@ -34,8 +34,9 @@ def test_the_published_http_client_sends_queries_and_reads_the_balance(
 
 
 def test_the_published_rest_client_sends_and_reads_the_balance(sandbox: Running) -> None:
-    """The same package speaks the REST API."""
+    """The same package reads the id of a refused entry too, and fails without one."""
     client = _at(sandbox, Rest("sandbox"))
-    (sent,) = client.sendMessage([TO], "Hello")
-    assert not sent["error"]
+    sent, refused = client.sendMessage([TO, OPTED_OUT], "Hello")
+    assert (TO.encode(), False) == (sent["destination"], sent["error"])
+    assert (b"", b"122") == (refused["id"], refused["errorCode"])
     assert {"balance": 99_999.2} == client.getBalance()

@@ -74,7 +74,13 @@ def test_a_refused_number_is_an_entry_under_the_status_of_its_code(
     status, answer = send(sandbox, [to])
     [entry] = entries(answer)
     assert (status, entry["error"]["code"]) == (http, code)
-    assert entry == {"accepted": False, "to": to, "error": described(code, entry["error"]["description"])}
+    expected = {
+        "accepted": False,
+        "to": to,
+        "apiMessageId": "",
+        "error": described(code, entry["error"]["description"]),
+    }
+    assert expected == entry
     summary = sandbox.control("GET", "ledger?summary=1")["summary"]
     assert (summary["refused"], summary["charged"]) == ({code: 1}, "0.000")
 
