@@ -13,7 +13,8 @@ from threelane.sandbox.order import Order
 from threelane.sandbox.settings import SandboxSettings
 from threelane.sandbox.text import TextEncoding
 
-_CLIENT_ID_LENGTH: Final = 32
+_CLIENT_ID: Final = re.compile(r"[!-~]{0,32}")  # HTTP API Specification 2.2.7, 8.2.12; error 120 names spaces only
+_CREDIT_STEPS: Final = frozenset(map(Decimal, ("0.8", "1", "1.5", "2", "2.5", "3")))  # REST features; 2006: any amount
 LATEST_MINUTES: Final = 7 * 24 * 60
 _GRACE_SECONDS: Final = 300.0  # the gateway's accuracy: a time this recently past is sent at once
 
@@ -71,12 +72,14 @@ def read(
     if isinstance(due_at, GatewayRefusal):
         return due_at
     max_credits = _amount(parameters["max_credits"]) if "max_credits" in parameters else None
-    if max_credits is not None and not max_credits.is_finite():
+    if max_credits is not None and not (max_credits.is_finite() and max_credits in _CREDIT_STEPS):
         return refusal("101")
     body = _body(parameters, whole)
     if isinstance(body, GatewayRefusal):
         return body
     shown, encoding, parts = body
+    if fault := name_fault(parameters.get("from", ""), encoding):
+        return refusal(fault)
     if encoding is not TextEncoding.OCTETS and parts > whole.get("concat", settings.default_concat):
         return refusal("113")  # 8-bit data is split regardless of concat
     return Order(
@@ -96,8 +99,7 @@ def read(
 
 def _form_fault(parameters: Mapping[str, str], senders: tuple[str, ...]) -> str | None:
     """Returns the code of the first malformed parameter."""
-    client_id = parameters.get("climsgid", "")
-    if len(client_id) > _CLIENT_ID_LENGTH or " " in client_id:
+    if not _CLIENT_ID.fullmatch(parameters.get("climsgid", "")):
         return "120"
     if fault := sender_fault(parameters.get("from", ""), senders):
         return fault
@@ -120,6 +122,11 @@ def sender_fault(sender: str, senders: tuple[str, ...]) -> str | None:
 def is_valid_for(minutes: int, settings: SandboxSettings) -> bool:
     """Returns whether a message may be valid for that long."""
     return 1 <= minutes <= settings.most_validity_minutes
+
+
+def name_fault(sender: str, encoding: TextEncoding) -> str | None:
+    """Returns the error code of a name as the sender of 8-bit data, or None for any other sender."""
+    return "106" if encoding is TextEncoding.OCTETS and sender and not sender.isdecimal() else None
 
 
 def is_possible(due_at: float, now: float) -> bool:

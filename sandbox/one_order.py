@@ -39,6 +39,8 @@ def read(api: str, entry: dict[str, object], settings: SandboxSettings, now: flo
     if isinstance(body, GatewayRefusal):
         return body
     encoding, parts = body
+    if fault := central_order.name_fault(sender, encoding):
+        return refusal(fault)
     return Order(
         api=api,
         client_id=str(fields.get("clientMessageId", "")),

@@ -41,6 +41,12 @@ def failed(code: int) -> dict[str, object]:
     return {"error": {"code": code, "description": one_codes.ERRORS[code].description}}
 
 
+def test_a_name_cannot_send_8_bit_data_here_either(sandbox: Running) -> None:
+    """The rule of the older APIs, as error 45; the network's side is the same."""
+    body = {"messages": [{"to": TO, "content": "ff00", "binary": True, "from": "Acme"}]}
+    assert 45 == sandbox.one("POST", "/v1/message", body)[1]["messages"][0]["error"]["code"]
+
+
 def test_all_taken_is_a_202_with_an_id_for_each(sandbox: Running) -> None:
     """The ledger says by which API they came, and which client id each has."""
     status, answer = send(sandbox, message(clientMessageId="c1"), message("27820000002", clientMessageId="c2"))

@@ -114,6 +114,7 @@ def test_credit_can_run_out_within_one_request(sandbox: Running) -> None:
 # fmt: off
 REFUSED: dict[str, list[dict[str, Any]]] = {
     "101": [
+        {"maxCredits": 7}, {"maxCredits": 0},
         {"to": []}, {"to": TO}, {"to": [27820000001]}, {"to": None}, {"to": [TO] * 601}, {"text": 5},
         {"maxMessageParts": 4}, {"maxMessageParts": 0}, {"maxMessageParts": "x"}, {"userPriorityQueue": 4},
         {"callback": 8}, {"callback": -1}, {"escalate": 2}, {"mo": True}, {"requiredFeatures": 70000},
@@ -124,12 +125,12 @@ REFUSED: dict[str, list[dict[str, Any]]] = {
         {"scheduledDeliveryTime": 1767225600}, {"userPriorityQueue": "9" * 5000},
     ],
     "102": [{"udh": "zz"}],
-    "106": [{"from": "MuchTooLongName"}],
+    "106": [{"from": "MuchTooLongName"}, {"from": "Acme", "binary": 1, "text": "ff00"}],
     "107": [{"text": ""}, {"text": None}],
     "112": [{"type": "SMS_HOLOGRAM"}],
     "113": [{"text": "a" * 460}, {"text": "a" * 161, "maxMessageParts": 1}],
     "116": [{"text": "1F600", "unicode": 1}],
-    "120": [{"clientMessageId": "has space"}, {"clientMessageId": "x" * 33}],
+    "120": [{"clientMessageId": "has space"}, {"clientMessageId": "x" * 33}, {"clientMessageId": "\u00e9t\u00e9"}],
 }
 # fmt: on
 

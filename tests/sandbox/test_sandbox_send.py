@@ -33,13 +33,17 @@ REFUSED: dict[str, list[dict[str, str]]] = {
         {"callback": "8"}, {"callback": "-1"}, {"concat": "4"}, {"concat": "0"}, {"mo": "2"},
         {"escalate": "yes"}, {"unicode": "2"}, {"binary": "2"}, {"validity": "0"}, {"validity": "10081"},
         {"req_feat": "x"}, {"max_credits": "x"}, {"data": "0G"}, {"charset": "martian"},
+        {"max_credits": "7"}, {"max_credits": "0.9"}, {"max_credits": "0"}, {"max_credits": "sNaN"},
     ],
     "102": [{"udh": "0605041581000"}, {"udh": "zz"}, {"udh": "060504158100"}],
     "105": [
         {"to": "letters"}, {"to": "+27820000001"}, {"to": "0820000001"}, {"to": "278200"},
         {"to": "2782000000123456"}, {"to": "27 820000001"},
     ],
-    "106": [{"from": "MuchTooLongName"}, {"from": "+2782"}, {"from": "12345678901234567"}],
+    "106": [
+        {"from": "MuchTooLongName"}, {"from": "+2782"}, {"from": "12345678901234567"},
+        {"from": "Acme", "data": "ff00"}, {"from": "Acme", "binary": "1", "text": "ff00"},
+    ],
     "107": [{"text": ""}],
     "112": [{"msg_type": "SMS_HOLOGRAM"}],
     "113": [{"text": "a" * 460}, {"text": "a" * 161, "concat": "1"}, {"text": "{" * 229}],
@@ -50,6 +54,7 @@ REFUSED: dict[str, list[dict[str, str]]] = {
     "120": [
         {"deliv_time": "10081"}, {"deliv_time": "soon"}, {"scheduled_time": "1000000000"},
         {"scheduled_time": "99999999999"}, {"climsgid": "has space"}, {"climsgid": "x" * 33},
+        {"climsgid": "été", "charset": "UTF-8"}, {"climsgid": "tab\t"},
     ],
     "302": [{"to": "447700000001", "max_credits": "1.5"}],
 }
@@ -123,6 +128,18 @@ def test_a_barred_number_is_refused_until_it_is_let_in_again(sandbox: Running, c
     assert sandbox.send(TO) == f"ERR: {code}, {words}"
     sandbox.control("POST", "optout", {"to": TO, "remove": True})
     assert sandbox.send(TO).startswith("ID: ")
+
+
+@pytest.mark.parametrize("step", ["0.8", "1", "1.5", "2", "2.5", "3", "1.0"])
+def test_a_cap_is_one_of_the_documented_steps(sandbox: Running, step: str) -> None:
+    """The list of the REST API's features page; every other amount is refused."""
+    assert sandbox.send(TO, max_credits=step).startswith("ID: ")
+
+
+def test_a_number_may_send_8_bit_data_and_a_name_may_send_text(sandbox: Running) -> None:
+    """HTTP API Specification 2.2.7, 12.3: only a name cannot be the sender of 8-bit data."""
+    for parameters in ({"from": "12025550100", "data": "ff00"}, {"from": "Acme", "text": "Hello"}):
+        assert sandbox.command("sendmsg", to=TO, **parameters).startswith("ID: ")
 
 
 def test_an_unregistered_sender_is_refused_where_senders_are_registered() -> None:

@@ -96,17 +96,17 @@ REFUSED: dict[str, list[dict[str, str]]] = {
     "101": [
         {"to": ""}, {"to": ",".join([TO] * 301)}, {"queue": "0"}, {"callback": "8"}, {"concat": "4"}, {"mo": "2"},
         {"escalate": "yes"}, {"unicode": "2"}, {"validity": "10081"}, {"req_feat": "x"}, {"max_credits": "x"},
-        {"queue": "9" * 5000},
+        {"max_credits": "7"}, {"queue": "9" * 5000},
     ],
     "102": [{"udh": "zz"}],
     "105": [{"to": "letters"}, {"to": "+27820000001"}, {"to": "<&>"}],
-    "106": [{"from": "MuchTooLongName"}],
+    "106": [{"from": "MuchTooLongName"}, {"from": "Acme", "data": "ff00"}],
     "107": [{"text": ""}],
     "112": [{"msg_type": "SMS_HOLOGRAM"}],
     "113": [{"text": "a" * 460}, {"text": "a" * 161, "concat": "1"}],
     "114": [{"to": "99900000001"}],
     "116": [{"unicode": "1", "text": "1F600"}],
-    "120": [{"deliv_time": "10081"}, {"deliv_time": "9" * 400}, {"cliMsgId": "has space"}],
+    "120": [{"deliv_time": "10081"}, {"deliv_time": "9" * 400}, {"cliMsgId": "has space"}, {"cliMsgId": "été"}],
     "302": [{"to": "447700000001", "max_credits": "1.5"}],
 }
 # fmt: on
