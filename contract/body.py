@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from threelane.contract import lookalike
+from threelane.contract import kinds, lookalike
 from threelane.contract import text as texts
 from threelane.contract.cut import Cut, NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
@@ -34,7 +34,8 @@ def read(given: Mapping[str, Any], spelt: Mapping[str, str], line: OptOutLine | 
     binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
     most = given.get("max_message_parts", 3)
     if binary:
-        return _binary(given, spelt, binary, udh_octets, most)
+        header_octets = udh_octets or (kinds.HEADER_OCTETS if given.get("type") in kinds.OLD else 0)
+        return _binary(given, spelt, binary, header_octets, most)
     if is_invisible(text):
         return _empty(text)
     try:
@@ -61,10 +62,10 @@ def _empty(text: str) -> Refusal:
 
 
 def _binary(
-    given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, udh_octets: int, most: int
+    given: Mapping[str, Any], spelt: Mapping[str, str], binary: str, header_octets: int, most: int
 ) -> Body | Refusal:
     if given.get("text"):
-        return invalid("binary", "binary data and a text", "give one of the two")
+        return invalid(spelt["binary"], "binary data and a text", "give one of the two")
     if not given.get("sender", "0").isdigit():
         return Refusal(
             code=Code.SENDER,
@@ -72,8 +73,8 @@ def _binary(
             problem="binary data needs a number as sender",
             remedy="give up to 16 digits",
         )
-    size = texts.measure_binary(len(binary) // 2, udh_octets)
-    return _too_long("binary", size, most) if size.parts > most else Body("", size)
+    size = texts.measure_binary(len(binary) // 2, header_octets)
+    return _too_long(spelt["binary"], size, most) if size.parts > most else Body("", size)
 
 
 def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int, line: OptOutLine | None) -> Body | Refusal:

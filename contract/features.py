@@ -20,6 +20,7 @@ from threelane.contract.text import Encoding
 _ATTRIBUTES = {
     **{name: name for name in ("sender", "callback", "at_gateway", "flash", "max_credits", "escalate", "mo")},
     **{name: name for name in ("required_features", "udh", "bypass_dnc", "channel")},
+    **{name: name for name in ("old_type", "message_class", "handset_receipt")},
     "validity_period": "own_validity",
 }
 _ENCODED = {"unicode": Encoding.UCS_2, "binary": Encoding.BINARY}
@@ -45,11 +46,15 @@ def refuse(message: Message, gateway: str) -> Refusal | None:
     carriers = [name for name, other in declared().items() if other.parameter(feature) != NEVER]
     return Refusal(
         code=Code.INVALID,
-        field="type" if feature == "flash" else feature,
-        problem=f"the API of this account ({gateway}) has no {feature.replace('_', ' ')}",
+        field="type" if feature in ("flash", "old_type") else feature,
+        problem=f"the API of this account ({gateway}) has no {_in_words(message, feature)}",
         remedy=f"leave it out, or use an account of the API {' or '.join(carriers)}" if carriers else "leave it out",
         owner=Owner.PRODUCER,
     )
+
+
+def _in_words(message: Message, feature: str) -> str:
+    return message.old_type if feature == "old_type" else feature.replace("_", " ")
 
 
 class _Lacks(NamedTuple):

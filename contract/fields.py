@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from threelane.contract import phone, reading, schedule, senders, template_fields
+from threelane.contract import kinds, phone, reading, schedule, senders, template_fields
 from threelane.contract.refusal import Code, Refusal, invalid
 
 Parsed = Any  # the result of a field's parser: a value of the field's type, or Refusal
@@ -32,11 +32,23 @@ BATCH_NAME = rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{MAX_BATCH_NAME}}}"
 
 WHOLE, NUMBER, WORD = ("integer", "string"), ("number", "string"), ("string",)
 SWITCH, NAME = ("integer", "boolean", "string"), ("string", "integer")
+ON = "1"  # of ``binary``: the octets are in the text or in ``data``; no octets are written with one digit
+UCS_2 = "ucs-2"  # of ``charset``
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _NOT_IN_NAMES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # Persian, Hindi and emojis need them
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+
+
+class Form(NamedTuple):
+    """A name under which the gateway writes the values of a field in another form."""
+
+    name: str
+    parse: Parser
+    json_types: tuple[str, ...]
+    example: Any
+    meaning: str  # Markdown
 
 
 class FieldSpec(NamedTuple):
@@ -50,6 +62,7 @@ class FieldSpec(NamedTuple):
     example: Any
     codes: str  # of a refusal
     meaning: str  # Markdown
+    forms: tuple[Form, ...] = ()
 
 
 def whole(low: int, high: int) -> Parser:
@@ -157,8 +170,32 @@ def octets(code: Code) -> Parser:
 
 
 def binary(raw: Any, field: str) -> Parsed:
-    """Parse 8-bit data; 0, as in the gateway's switch, means none."""
-    return "" if raw in (0, "0") and raw is not False else octets(Code.INVALID)(raw, field)
+    """Parse 8-bit data, or the gateway's switch: 0 means none, and 1 that the text or ``data`` has the octets."""
+    if isinstance(raw, bool | int | str) and (known := _BINARY_SWITCH.get(str(raw).strip().lower())) is not None:
+        return known
+    return octets(Code.INVALID)(raw, field)
+
+
+_BINARY_SWITCH = {"0": "", "false": "", "1": ON, "true": ON}
+
+
+def is_hexadecimal(text: str) -> bool:
+    """Return whether a text is pairs of hexadecimal digits."""
+    return _HEX.fullmatch(text) is not None
+
+
+def charset(raw: Any, field: str) -> Parsed:
+    """Parse the name of a charset; a text is Unicode here, so only UCS-2 has an effect."""
+    known = _CHARSETS.get(raw.strip().lower().replace("_", "-")) if isinstance(raw, str) else None
+    if known is None:
+        return invalid(field, f"{_shown(raw)} is not a known charset", "leave it out: the text is Unicode")
+    return known
+
+
+_CHARSETS = {
+    **dict.fromkeys(("ascii", "us-ascii", "utf-8", "utf8", "iso-8859-1", "latin1", "windows-1252", "cp1252"), "text"),
+    **dict.fromkeys(("ucs-2", "ucs2", "ucs2-be", "ucs-2be", "utf-16be", "utf-16"), UCS_2),
+}
 
 
 def header(raw: Any, field: str) -> Parsed:
@@ -282,17 +319,19 @@ def _shown(raw: Any) -> str:
 
 
 # fmt: off
-FIELDS = (
-    # fields of the gateway, with its names from its table of features
-    FieldSpec("to", "to", phone.parse, (), NUMBER, "+27 83 123 4567", "105",
+GATEWAY_FIELDS = (  # with the gateway's names, from its documents
+    FieldSpec("to", "to", phone.parse, (), (*NUMBER, "array"), "+27 83 123 4567", "105",
               "recipient: an international number, or a national one of `country` or of the setting "
-               "[numbers](numbers.md); spaces, dashes and digits of any script are normalised"),
-    FieldSpec("text", "text", text, (), WORD, "Your code is 4711", "107, 113, 116",
-              "any text; parts are counted as for concatenated SMS, in GSM-7 or UCS-2"),
+               "[numbers](numbers.md); spaces, dashes and digits of any script are normalised; a list of one number, "
+               "too"),
+    FieldSpec("text", "text", text, ("content",), WORD, "Your code is 4711", "107, 113, 116",
+              "any text; hexadecimal only with `binary`=1, not with `unicode`=1; parts are counted as for concatenated "
+               "SMS, in GSM-7 or UCS-2"),
     FieldSpec("sender", "from", senders.parse, ("from_",), NAME, "ACME", "106",
               "sender ID: an international number or a short code, up to 16 digits without a leading 0, or a "
                "registered name of 2 to 11 characters with a letter"),
-    FieldSpec("client_message_id", "clientMessageId", client_id, ("climsgid", "client_id"), WORD, "login4711", "120",
+    FieldSpec("client_message_id", "clientMessageId", client_id, ("cliMsgId", "climsgid", "client_id"), WORD,
+              "login4711", "120",
               "your own id, up to 32 letters and digits; repeating a call with the same id never sends the message "
                "twice"),
     FieldSpec("max_message_parts", "maxMessageParts", whole(1, 3), ("concat", "max_parts"), WHOLE, 3, "101",
@@ -305,8 +344,9 @@ FIELDS = (
               "1: use a more expensive route when the cheap one is slow"),
     FieldSpec("max_credits", "maxCredits", credit_limit, (), NUMBER, 1, "101",
               "maximum credits the message may cost: 0.8, 1, 1.5, 2, 2.5 or 3"),
-    FieldSpec("type", "type", one_of("text", "flash", also={"sms_text": "text", "sms_flash": "flash"}), ("msg_type",),
-              WORD, "text", "101", "`text` or `flash`"),
+    FieldSpec("type", "type", kinds.parse, ("msg_type",), WORD, "text", "107, 112",
+              "`text`, `flash`, or an [old type](texts.md#old-types) of 8-bit data: " +
+               ", ".join(f"`{name}`" for name in kinds.OLD)),
     FieldSpec("channel", "channel", one_of("sms", "whatsapp"), (), WORD, "sms", "101",
               "`sms` or `whatsapp`; the latter on the One API only"),
     FieldSpec("mo", "mo", yes_or_no, (), SWITCH, 0, "101", "1: only routes on which the recipient can reply"),
@@ -314,18 +354,26 @@ FIELDS = (
               "features the route must have, as a bit mask: the sum of any of 1, 2, 4, 8, 16, 32, 512, 8192, 16384"),
     FieldSpec("deliver_at", "scheduledDeliveryTime", schedule.instant, ("scheduled_delivery_time",), WORD,
               "2031-06-30T14:00:00Z", "120",
-               "a timezone-aware datetime, or ISO 8601 with an offset, at most 7 days ahead"),
+               "a timezone-aware datetime, or ISO 8601 with an offset, at most 7 days ahead",
+               (Form("scheduled_time", schedule.unix_seconds, WHOLE, 1940596200, "the same as Unix time in seconds"),)),
     FieldSpec("unicode", "unicode", yes_or_no, (), SWITCH, 0, "101", "1: always UCS-2; 0: GSM-7 if the text allows it"),
-    FieldSpec("udh", "udh", header, (), WORD, "06050415810000", "102", "user data header, hexadecimal"),
-    FieldSpec("binary", "binary", binary, (), NAME, "4a3b", "101",
-              "8-bit data instead of text, hexadecimal; in Python, `bytes` also works"),
+    FieldSpec("udh", "udh", header, ("userDataHeader",), WORD, "06050415810000", "102",
+              "user data header, hexadecimal"),
+    FieldSpec("binary", "binary", binary, (), (*NAME, "boolean"), "4a3b", "101",
+              "8-bit data instead of text, hexadecimal; in Python, `bytes` also works; or the gateway's switch: with 1 "
+               "the text, or `data`, is the data, hexadecimal"),
+    FieldSpec("message_class", "mclass", whole(0, 3), (), WHOLE, 1, "101",
+              "class of 8-bit data on the handset, 0 to 3; HTTP API only"),
+    FieldSpec("handset_receipt", "deliv_ack", yes_or_no, (), SWITCH, 1, "101",
+              "1: the networks report the handset's receipt; default 1 with a `callback`, 0 without one"),
     FieldSpec("validity_period", "validityPeriod", whole(1, schedule.MAX_VALIDITY_MINUTES), ("validity",), WHOLE, 60,
               "101, 120",
                "how many minutes from now the message stays valid; it is not sent later; default: until one day after "
                "its delivery time"),
     FieldSpec("bypass_dnc", "bypassDNCCheck", yes_or_no, ("bypass_dnc_check",), SWITCH, 0, "101",
               "1: skip the gateway's do-not-contact check; the producer needs the bypass right; REST API only"),
-    # fields of Threelane
+)
+OWN_FIELDS = (  # of Threelane
     FieldSpec("country", "country", country, (), WORD, "ZA", "105",
               "country of a national number in `to`, two letters of ISO 3166; a number with `+` or `00` ignores it"),
     FieldSpec("template", "template", template_fields.parse_reference, (), WORD, "order-shipped@2", "101",
@@ -333,7 +381,8 @@ FIELDS = (
                "`order-shipped` the newest"),
     FieldSpec("values", "values", template_fields.parse_values, (), ("object", "string"), {"name": "Ana"}, "101",
               "a value for each placeholder of the template, or the same as JSON text"),
-    FieldSpec("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time"),
+    FieldSpec("delay", "delay", schedule.wait, (), NUMBER, 90, "120", "seconds to wait, instead of a delivery time",
+              (Form("deliv_time", schedule.wait_minutes, WHOLE, 15, "the same in minutes, 0 to 10080"),)),
     FieldSpec("at_gateway", "atGateway", yes_or_no, (), SWITCH, 0, "101",
               "1: submit now; Clickatell delivers within 5 minutes of the delivery time"),
     FieldSpec("cost_centre", "costCentre", label, ("cost_center", "costCenter"), WORD, "logins", "101",
@@ -365,9 +414,36 @@ FIELDS = (
     FieldSpec("stop_retrying_after", "stopRetryingAfter", seconds, (), NUMBER, 3600, "101",
               "seconds after the first attempt without a further one; the policy's number of attempts still applies"),
 )
+WORDS = (  # of the gateway, for what fields above say; words.py brings them into their form
+    FieldSpec("data", "data", octets(Code.INVALID), (), WORD, "4a3b", "101",
+              "8-bit data instead of text, hexadecimal: the same as `binary`"),
+    FieldSpec("charset", "charset", charset, (), WORD, "UTF-8", "101",
+              "charset of the text; it is Unicode here, so only `UCS2-BE` and `UTF-16BE` have an effect: that of "
+               "`unicode`=1"),
+)
 # fmt: on
+FIELDS = (*GATEWAY_FIELDS, *OWN_FIELDS)
 """Every field of a message: source of the parsers, the OpenAPI description and docs/fields.md."""
 
 BY_SPELLING: dict[str, FieldSpec] = {
-    spelling: field for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)
+    spelling: field for field in (*FIELDS, *WORDS) for spelling in (field.name, field.gateway_name, *field.aliases)
+} | {
+    form.name: field._replace(parse=form.parse, json_types=form.json_types, example=form.example, meaning=form.meaning)
+    for field in FIELDS
+    for form in field.forms
 }
+"""Each field by each of its names; under the name of another form, with the parser of that form."""
+
+OF_GATEWAY = frozenset(
+    spelling for field in (*GATEWAY_FIELDS, *WORDS) for spelling in (field.gateway_name, *field.aliases)
+) | {form.name for field in FIELDS for form in field.forms}
+"""The names by which the gateway knows the fields; they match in any case."""
+
+_BY_ANY_CASE = {spelling.lower(): BY_SPELLING[spelling] for spelling in OF_GATEWAY}
+
+
+def named(spelling: Any) -> FieldSpec | None:
+    """Return the field of a name: ours as it is, the gateway's in any case; None for an unknown one."""
+    if found := BY_SPELLING.get(spelling):
+        return found
+    return _BY_ANY_CASE.get(spelling.lower()) if isinstance(spelling, str) and len(spelling) <= 40 else None

@@ -32,8 +32,8 @@ NEVER = ""  # the API lacks it: refused at accept
 # fmt: off
 FEATURES = (  # of a message, by Threelane's names
     "to", "text", "sender", "client_message_id", "max_message_parts", "lane", "callback", "validity_period",
-    "deliver_at", "at_gateway", "unicode", "udh", "binary", "flash", "max_credits", "escalate", "mo",
-    "required_features", "bypass_dnc", "channel",
+    "deliver_at", "at_gateway", "unicode", "udh", "binary", "flash", "old_type", "message_class", "handset_receipt",
+    "max_credits", "escalate", "mo", "required_features", "bypass_dnc", "channel",
 )
 ABILITIES = (  # of an API, for an account
     "look up by our id", "charge", "balance", "cancel", "coverage", "voucher", "session", "many a request",

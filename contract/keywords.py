@@ -11,6 +11,17 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, TypedDict
 
 Switch: TypeAlias = bool | Literal[0, 1]
+OldType: TypeAlias = Literal[
+    "SMS_NOKIA_OLOGO",
+    "SMS_NOKIA_GLOGO",
+    "SMS_NOKIA_CLEAN",
+    "SMS_NOKIA_PICTURE",
+    "SMS_NOKIA_RINGTONE",
+    "SMS_NOKIA_RTTL",
+    "SMS_NOKIA_RTTTL",
+    "SMS_NOKIA_VCARD",
+    "SMS_NOKIA_VCAL",
+]
 Names: TypeAlias = list[str] | tuple[str, ...] | AbstractSet[str]  # not str, which iterates over its characters
 
 
@@ -25,14 +36,16 @@ class MessageFields(TypedDict, total=False):
     callback: Literal[0, 1, 2, 3, 4, 5, 6, 7] | None
     escalate: Switch | None
     max_credits: float | Literal["0.8", "1", "1.5", "2", "2.5", "3"] | None
-    type: Literal["text", "flash"] | None
+    type: Literal["text", "flash"] | OldType | None
     channel: Literal["sms", "whatsapp"] | None
     mo: Switch | None
     required_features: int | None  # a bit mask
     deliver_at: datetime | str | None  # aware, or ISO 8601 with a zone
     unicode: Switch | None
     udh: str | bytes | None  # str: hexadecimal
-    binary: str | bytes | None  # str: hexadecimal
+    binary: str | bytes | Switch | None  # str: hexadecimal; 1: the text is hexadecimal
+    message_class: Literal[0, 1, 2, 3] | None  # of 8-bit data
+    handset_receipt: Switch | None
     validity_period: int | None  # minutes
     bypass_dnc: Switch | None
     # fields of Threelane

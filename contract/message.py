@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from threelane.contract import body, fields, phone, schedule
+from threelane.contract import body, fields, kinds, no_field, phone, schedule, words
 from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
@@ -47,11 +47,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     escalate: bool = False
     max_credits: str = ""
     flash: bool = False
+    old_type: str = ""  # of 8-bit data, by the gateway's name
     channel: str = "sms"
     mo: bool = False
     required_features: int | None = None
     udh: str = ""
     binary: str = ""
+    message_class: int | None = None
+    handset_receipt: bool | None = None  # None: as the callback
     bypass_dnc: bool = False
     cost_centre: str = ""
     producer: str = ""
@@ -62,6 +65,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     retry_every: float | None = None
     stop_retrying_after: float | None = None
     schema: int = 1  # raised by a field that an older worker would ignore
+
+    @property
+    def header_octets(self) -> int:
+        """The octets of the user data header, which the text or the data cannot use."""
+        return len(self.udh) // 2 if self.udh else kinds.HEADER_OCTETS if self.old_type else 0
 
     @property
     def bypasses(self) -> str:
@@ -92,7 +100,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         if sms.parts == 1:
             return None
         size = Size(sms.encoding, sms.units, sms.parts)
-        return explain(sms.text, size, len(sms.udh) // 2, is_ucs2_requested=self.is_ucs2_requested)
+        return explain(sms.text, size, sms.header_octets, is_ucs2_requested=self.is_ucs2_requested)
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -182,8 +190,10 @@ def parse(
     if isinstance(expires_at, Refusal):
         return expires_at
     name = given.get("producer", producer)
-    client_message_id = given.get("client_message_id", "")
-    is_long = schedule.is_long(due_at, expires_at, now, at_gateway=given.get("at_gateway", False))
+    client_message_id, kind = given.get("client_message_id", ""), given.get("type", kinds.TEXT)
+    # an older worker would send a long validity whole, which the gateway refuses, and does not know the new fields
+    is_newer = schedule.is_long(due_at, expires_at, now, at_gateway=given.get("at_gateway", False))
+    is_newer = is_newer or kind in kinds.OLD or not _NEWER.isdisjoint(given)
     message = Message(
         id=identify(name, client_message_id) if client_message_id else new_id(),
         to=given["to"],
@@ -194,9 +204,10 @@ def parse(
         parts=content.size.parts,
         due_at=due_at,
         own_validity="validity_period" in given,
-        flash=given.get("type") == "flash",
+        flash=kind == kinds.FLASH,
+        old_type=kind if kind in kinds.OLD else "",
+        schema=SCHEMA if is_newer else 1,
         producer=name,
-        schema=2 if is_long else 1,  # an older worker would send the whole validity, which the gateway refuses
         **{key: value for key, value in given.items() if key in _COPIED},
     )
     fingerprint, *former = _fingerprints(given, text_as_given) if client_message_id else ("",)
@@ -217,6 +228,7 @@ def parse(
 
 
 _TO = fields.BY_SPELLING["to"]
+_NEWER = frozenset({"message_class", "handset_receipt"})  # fields that a worker of schema 1 would leave out
 _COPIED = frozenset(Message.__struct_fields__) & {field.name for field in fields.FIELDS} - {
     "to",
     "text",
@@ -234,9 +246,9 @@ def _read(raw: Mapping[str, Any], reading: Reading) -> tuple[dict[str, Any], dic
             return own
         reading, raw = own or reading, {name: value for name, value in raw.items() if name != "country"}
     for spelling, value in raw.items():
-        field = fields.BY_SPELLING.get(spelling)
+        field = fields.BY_SPELLING.get(spelling) or fields.named(spelling)
         if field is None:
-            return invalid(_printable(spelling), "unknown field", "docs/fields.md lists the fields")
+            return no_field.refuse(spelling)
         if value is None:
             continue
         if field.name in given:
@@ -252,7 +264,7 @@ def _read(raw: Mapping[str, Any], reading: Reading) -> tuple[dict[str, Any], dic
             problem="the recipient is missing",
             remedy="give a number, as in 27831234567",
         )
-    return given, spelt
+    return words.settle(given, spelt) or (given, spelt)
 
 
 def _compose(given: dict[str, Any]) -> str:
@@ -261,10 +273,6 @@ def _compose(given: dict[str, Any]) -> str:
     if as_given:
         given["text"] = composed(as_given)
     return as_given
-
-
-def _printable(spelling: object) -> str:
-    return str(spelling)[:40].encode("utf-8", "backslashreplace").decode()
 
 
 def _filled(given: Mapping[str, Any], spelt: Mapping[str, str], wording: Wording) -> Filled | Refusal:

@@ -38,6 +38,10 @@ def parse(raw: object, field: str = "to", reading: Reading = INTERNATIONAL) -> M
     """
     if reading is INTERNATIONAL and type(raw) is str and numbering.is_usual(raw):
         return Msisdn(subscriber(raw))
+    if isinstance(raw, list | tuple):  # as the gateway's REST API has it
+        if len(raw) != 1:
+            return _refused(field, Wrong(f"a list of {len(raw)} recipients", "give one recipient for each message"))
+        return parse(raw[0] if not isinstance(raw[0], list | tuple) else None, field, reading)
     text = _text(raw)
     if isinstance(text, Wrong):
         return _refused(field, text)

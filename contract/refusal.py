@@ -25,6 +25,7 @@ class Code(StrEnum):
     DESTINATION = "105"
     SENDER = "106"
     EMPTY = "107"
+    TYPE = "112"
     PARTS = "113"
     UNICODE = "116"
     TIME_OR_CLIENT_ID = "120"

@@ -11,6 +11,8 @@ DAY = 24 * 60 * MINUTE
 HORIZON = 7 * DAY  # the gateway schedules no further ahead
 SLACK = 1_000  # a caller's "now" has passed when it is parsed
 DEFAULT_VALIDITY = DAY  # the gateway's own default
+_LATEST_SECONDS = 253_402_300_800  # the year 10000, as of a datetime
+_MOST_DIGITS = 13
 MAX_VALIDITY_MINUTES = 8 * 24 * 60  # the retention of a client message id
 GATEWAY_VALIDITY_MINUTES = 7 * 24 * 60  # the most that the gateway is known to take
 
@@ -48,6 +50,29 @@ def wait(raw: object, field: str) -> int | Refusal:
     if raw * 1000 > HORIZON:
         return _refused(field, "more than 7 days ahead", "give at most 7 days, 604800 seconds")
     return round(raw * 1000)
+
+
+def unix_seconds(raw: object, field: str) -> int | Refusal:
+    """Return a time in milliseconds of Unix time, given in seconds, as the gateway's ``scheduled_time`` is."""
+    seconds = _whole(raw)
+    if seconds is None or not 0 < seconds < _LATEST_SECONDS:
+        return _refused(field, "not a Unix time in seconds", "write seconds since 1970, as in 1940596200")
+    return seconds * 1000
+
+
+def wait_minutes(raw: object, field: str) -> int | Refusal:
+    """Return a delay in milliseconds, given in minutes, as the gateway's ``deliv_time`` is."""
+    minutes = _whole(raw)
+    if minutes is None or minutes * MINUTE > HORIZON:
+        return _refused(field, "not a number of minutes from 0 to 10080", "write whole minutes, as in 15")
+    return minutes * MINUTE
+
+
+def _whole(raw: object) -> int | None:
+    if isinstance(raw, str):
+        return int(raw) if raw.isascii() and raw.isdigit() and len(raw) < _MOST_DIGITS else None
+    is_number = isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 10**_MOST_DIGITS
+    return raw if is_number else None  # type: ignore[return-value]
 
 
 def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refusal:

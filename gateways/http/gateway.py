@@ -145,16 +145,23 @@ def form(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTE
     }
     optional = {
         "from": message.sender,
-        "deliv_ack": "1" if message.callback else "",
+        "deliv_ack": _deliv_ack(message),
         "escalate": "1" if message.escalate else "",
         "mo": "1" if message.mo else "",
         "max_credits": message.max_credits,
         "req_feat": "" if message.required_features is None else str(message.required_features),
-        "msg_type": "SMS_FLASH" if message.flash else "",
+        "msg_type": "SMS_FLASH" if message.flash else message.old_type,
+        "mclass": "" if message.message_class is None else str(message.message_class),
         "udh": message.udh,
         "scheduled_time": str(gateway_time(message, now) or ""),
     }
     return parameters | {name: value for name, value in optional.items() if value}
+
+
+def _deliv_ack(message: Message) -> str:
+    if message.handset_receipt is None:
+        return "1" if message.callback else ""
+    return "1" if message.handset_receipt else "0"
 
 
 def read_send(reply: HttpReply, to: str = "") -> AttemptOutcome:
@@ -249,7 +256,7 @@ def read_balance(reply: HttpReply) -> float | str:
 def _body(message: Message) -> dict[str, str]:
     """Return the text in the one of three encodings that survives the gateway's default of Windows-1252."""
     if message.encoding is Encoding.BINARY:
-        return {"data": message.binary, "binary": "1"}
+        return {"data": message.binary} if message.old_type else {"data": message.binary, "binary": "1"}
     if message.encoding is Encoding.UCS_2:
         return {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
     if message.text.isascii() and GSM_7.issuperset(message.text):

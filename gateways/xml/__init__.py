@@ -3,7 +3,7 @@
 Source: Clickatell's XML API specification.
 """
 
-from threelane.contract.gateways import Declaration
+from threelane.contract.gateways import NEVER, Declaration
 from threelane.gateways import http
 
 GATEWAY = Declaration(
@@ -17,7 +17,12 @@ GATEWAY = Declaration(
     family="legacy",
     callbacks=http.CALLBACKS,
     sandbox="threelane.sandbox.xml_api:XmlApi",
-    parameters={**http.GATEWAY.parameters, "client_message_id": "cliMsgId", "at_gateway": "deliv_time"},
+    parameters={
+        **http.GATEWAY.parameters,
+        "client_message_id": "cliMsgId",
+        "at_gateway": "deliv_time",
+        "message_class": NEVER,
+    },
     abilities={
         "look up by our id": "queryMsg",
         "charge": "getMsgCharge",

@@ -103,19 +103,22 @@ def components(more: Sequence[Any] = ()) -> dict[str, Any]:
 
 
 def message() -> dict[str, Any]:
-    """Return the schema of a message: each field by our name and by the gateway's."""
+    """Return the schema of a message: each field by our name and by the gateway's, which also match in any case."""
     described: dict[str, Any] = {}
-    for field in fields.FIELDS:
+    for field in (*fields.FIELDS, *fields.WORDS):
         schema: dict[str, Any] = {
             "description": field.meaning.replace("`", ""),
             "type": [*field.json_types, "null"],
             "examples": [field.example],
         }
         if "array" in field.json_types:
-            schema["items"] = {"type": "string"}
+            schema["items"] = {"type": [kind for kind in field.json_types if kind != "array"]}
         described[field.name] = schema
         for spelling in (field.gateway_name, *field.aliases):
             described.setdefault(spelling, {**schema, "description": f"the same as {field.name}"})
+        for form in field.forms:
+            types = {"type": [*form.json_types, "null"], "examples": [form.example]}
+            described[form.name] = {"description": f"{field.name}: {form.meaning}", **types}
     return {"type": "object", "properties": described, "required": ["to"], "additionalProperties": False}
 
 

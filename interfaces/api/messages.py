@@ -11,7 +11,6 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from threelane.contract import fields
 from threelane.contract.errors import Refused
-from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
 from threelane.interfaces.api import describe, problem, visible_to
@@ -172,7 +171,7 @@ def _identified(raw: dict[str, Any], header: str | None) -> dict[str, Any]:
     wanted = fields.client_id(_without_dashes(header), "Idempotency-Key")
     if isinstance(wanted, Refusal):
         raise problem.of(wanted)
-    spelt = [name for name in raw if (field := BY_SPELLING.get(name)) and field.name == "client_message_id"]
+    spelt = [name for name in raw if (field := fields.named(name)) and field.name == "client_message_id"]
     result = raw[spelt[0]] if spelt else None
     if result not in (None, wanted):
         raise problem.of(

@@ -12,7 +12,7 @@ import typer
 from threelane.contract import duration
 from threelane.contract.duration import MINUTE_SECONDS
 from threelane.contract.errors import Refused
-from threelane.contract.fields import BY_SPELLING
+from threelane.contract.fields import named
 from threelane.interfaces.command.printing import unavailable
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
@@ -21,6 +21,7 @@ from threelane.runtime import logs
 from threelane.runtime.settings import ProducerSettings, load_or_exit
 
 DURATION_FIELDS = {"delay": 1, "retry_every": 1, "stop_retrying_after": 1, "validity_period": MINUTE_SECONDS}
+IN_MINUTES = "deliv_time"  # the gateway's name of a delay
 """The fields of a message that are lengths of time, each with its unit in seconds."""
 Lane = Annotated[int | None, typer.Option(help="1 (highest), 2 or 3.")]
 
@@ -31,8 +32,8 @@ def named_values(pairs: list[str] | None) -> dict[str, str]:
 
 
 def _in_its_unit(name: str, value: str) -> str:
-    field = BY_SPELLING.get(name)
-    unit = DURATION_FIELDS.get(field.name) if field else None
+    field = named(name)
+    unit = MINUTE_SECONDS if name.lower() == IN_MINUTES else DURATION_FIELDS.get(field.name) if field else None
     if unit is None:
         return value
     try:

@@ -55,6 +55,11 @@ EXACT_ONLY = frozenset(
         "mo",
         "unicode",
         "binary",
+        "data",
+        "charset",
+        "message_class",
+        "scheduled_time",
+        "deliv_time",
         "concat",
         "tags",
         "batch",
@@ -94,7 +99,7 @@ def shown(name: str) -> str:
     return f'"{plain}"' if re.search(r"\W", plain) or not plain else plain
 
 
-_EXACT = {*BY_SPELLING, COUNTRY}
+_EXACT = {*BY_SPELLING, COUNTRY} - {"content"}  # a synonym of text, as others in any case
 _BY_KEY = {key(name): name for name in reversed([*BY_SPELLING, COUNTRY]) if name not in EXACT_ONLY} | {
     key(synonym): field for field, synonyms in SYNONYMS.items() for synonym in synonyms
 }
@@ -223,6 +228,8 @@ def _fields(
                 f"as in --column {field}={shown(names[first])}"
             )
         fields[candidates[0][0]] = candidates[0][1]
+    if "data" in fields and (how.template or "text" in fields):
+        del fields["data"]  # a date, in several languages
     _require_one_text(names, how, fields, complete=complete)
     return fields
 
@@ -269,7 +276,7 @@ def _no_recipient(names: Sequence[str], rivals: Sequence[int]) -> str:
 
 
 def _require_one_text(names: Sequence[str], how: How, fields: Mapping[str, int], *, complete: bool) -> None:
-    has_text = bool({"text", "binary", "template"} & set(fields))
+    has_text = bool({"text", "binary", "data", "template"} & set(fields))
     if how.template and "text" in fields:
         title = names[fields["text"]]
         raise InvalidFile(

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from threelane.contract import words
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.message import identify
 from threelane.contract.refusal import Refusal
@@ -21,7 +22,9 @@ from threelane.contract.subscriber import subscriber
 from threelane.contract.text import composed
 from threelane.producer.files.bulk import FileRow, Identity
 
-_READ = frozenset({"text", "sender", "udh", "binary", "batch", "producer", "client_message_id", "template", "values"})
+_READ = frozenset({
+    "text", "sender", "udh", "binary", "data", "type", "batch", "producer", "client_message_id", "template", "values",
+})  # fmt: skip
 CONTENT = ("text", "udh", "binary")
 """What a message says, besides its recipient and sender."""
 
@@ -82,6 +85,7 @@ def _identified(row: FileRow, content: Mapping[str, Any], job: str, producer: st
 def _parsed(content: Mapping[str, Any]) -> dict[str, Any] | Refusal:
     """Return the fields that make an identity, by Threelane's names, or the refusal of an invalid one."""
     given: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
     for spelling, value in content.items():
         field = BY_SPELLING.get(spelling)
         if field is None or field.name not in _READ or value is None:
@@ -89,8 +93,8 @@ def _parsed(content: Mapping[str, Any]) -> dict[str, Any] | Refusal:
         parsed = field.parse(value, spelling)
         if isinstance(parsed, Refusal):
             return parsed
-        given[field.name] = parsed
-    return given
+        given[field.name], spelt[field.name] = parsed, spelling
+    return words.settle(given, spelt) or given
 
 
 def content_key(batch: str, to: str, given: Mapping[str, Any]) -> bytes:

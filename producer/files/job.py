@@ -30,11 +30,11 @@ def _two_texts() -> Refusal:
 
 
 def with_fields(rows: Iterable[FileRow], fields: Mapping[str, Any]) -> Iterator[FileRow]:
-    """Add ``fields`` (by Threelane's names) to each row that lacks them."""
+    """Add ``fields`` (by names of the table) to each row that lacks them."""
     for row in rows:
         if isinstance(row.content, Refusal):
             yield row
             continue
         given = {field.name for name in row.content if (field := BY_SPELLING.get(name))}
-        more = {name: value for name, value in fields.items() if name not in given}
+        more = {name: value for name, value in fields.items() if BY_SPELLING[name].name not in given}
         yield row._replace(content={**row.content, **more})

@@ -15,7 +15,7 @@ import msgspec
 
 from threelane.contract import message as messages
 from threelane.contract.errors import Refused
-from threelane.contract.fields import BY_SPELLING, known_batch_name
+from threelane.contract.fields import known_batch_name, named
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.accept import Accepted
 from threelane.producer.cancel import Cancelled, CancelResult
@@ -370,7 +370,7 @@ def _value(response: ApiResponse, kind: Any) -> Any:
 def _is_identified(message: Mapping[str, Any]) -> bool:
     if not isinstance(message, Mapping):
         return True  # it is not sent
-    names = (BY_SPELLING[name].name for name, value in message.items() if name in BY_SPELLING and value)
+    names = (field.name for name, value in message.items() if value and (field := named(name)))
     return "client_message_id" in names
 
 

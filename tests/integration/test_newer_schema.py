@@ -35,6 +35,8 @@ TOMORROW = (
     "from threelane.interfaces.command.line import main; main()"
 )
 
+NEWER = message.SCHEMA + 1
+
 
 def _accept(client: redis.Redis, schema: int, now: int) -> str:
     draft = message.parse({"to": "27999500001", "text": "Hello"}, now)

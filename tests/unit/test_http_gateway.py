@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from threelane.contract import message
+from threelane.contract import kinds, message
 from threelane.contract.message import Draft, Message
 from threelane.gateways.http.gateway import form, read_charge, read_look_up, read_send
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
@@ -57,6 +57,8 @@ FEATURES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"required_features": 0},                  {"req_feat": "0"}),
     ({"type": "flash"},                         {"msg_type": "SMS_FLASH"}),
     ({"udh": "06050415810000"},                 {"udh": "06050415810000"}),
+    ({"callback": 0, "deliv_ack": 1},           {"callback": "0", "deliv_ack": "1"}),
+    ({"deliv_ack": 0},                          {"deliv_ack": "0"}),
     ({"lane": 1},                               {"queue": "1"}),
     ({"callback": 2},                           {"callback": "2", "deliv_ack": "1"}),
     ({"validity_period": 30},                   {"validity": "30"}),
@@ -93,6 +95,20 @@ def test_binary_data_goes_as_data_and_never_as_a_text() -> None:
         sent["udh"],
     )
     assert "text" not in sent
+
+
+@pytest.mark.parametrize("kind", kinds.OLD)
+def test_an_old_type_goes_as_type_and_data_alone(kind: str) -> None:
+    """As in the examples of the gateway's documents: it adds the header, and joins the parts whatever concat says."""
+    one = accepted(text=None, type=kind, data="024A3A", mclass=1)
+    wanted = {name: value for name, value in ALWAYS.items() if name != "text"}
+    assert {**wanted, "climsgid": one.id, "msg_type": kind, "data": "024a3a", "mclass": "1"} == form(one, NOW)
+
+
+def test_a_vcard_given_as_text_goes_as_data() -> None:
+    """The gateway adds line breaks to a text; the lines of a card end with CR and LF."""
+    sent = form(accepted(type="SMS_NOKIA_VCARD", text="BEGIN:VCARD\nEND:VCARD"), NOW)
+    assert ("SMS_NOKIA_VCARD", "BEGIN:VCARD\r\nEND:VCARD") == (sent["msg_type"], bytes.fromhex(sent["data"]).decode())
 
 
 def test_without_callbacks_no_receipts_are_requested_from_the_networks() -> None:

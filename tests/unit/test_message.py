@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from threelane.contract import message
+from threelane.contract import fields, message
 from threelane.contract.fields import BY_SPELLING, FIELDS
 from threelane.contract.message import Draft, Message
 from threelane.contract.phone import Msisdn
@@ -45,6 +45,8 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "deliver_at":          (AT, {"due_at": NOW + 3_600_000, "expires_at": NOW + 3_600_000 + DAY}),
     "unicode":             ("1", {"encoding": Encoding.UCS_2}),
     "udh":                 (HEADER.upper().lower(), {"udh": HEADER}),
+    "message_class":       ("2", {"message_class": 2, "binary": "00ff", "schema": 2}),
+    "handset_receipt":     ("0", {"handset_receipt": False, "schema": 2}),
     "binary":              ("00FF", {"binary": "00ff", "encoding": Encoding.BINARY, "units": 2, "text": ""}),
     "validity_period":     ("5", {"expires_at": NOW + 300_000}),
     "bypass_dnc":          ("true", {"bypass_dnc": True}),
@@ -65,6 +67,13 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "retry_every":         ("2.5", {"retry_every": 2.5}),
     "stop_retrying_after": (3600, {"stop_retrying_after": 3600.0}),
 }
+# under a name with a form of its own, or a word of the gateway
+WORDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "scheduled_time":      (str(NOW // 1000 + 3600), {"due_at": NOW + 3_600_000}),
+    "deliv_time":          ("15", {"due_at": NOW + 900_000}),
+    "data":                ("00FF", {"binary": "00ff", "encoding": Encoding.BINARY, "units": 2, "text": ""}),
+    "charset":             ("UCS2-BE", {"text": "Hello", "encoding": Encoding.UCS_2}),
+}
 # fmt: on
 
 
@@ -82,9 +91,11 @@ class OneTemplate(Wording):
 
 def parsed(**fields: Any) -> Draft | Refusal:
     """Parse a message that is valid except for these fields."""
-    plain: dict[str, Any] = {} if {"binary", *NAMED} & fields.keys() else {"text": "Hello"}
+    plain: dict[str, Any] = {} if {"binary", "data", "content", *NAMED} & fields.keys() else {"text": "Hello"}
     if NAMED.keys() & fields.keys():
         plain |= NAMED
+    if {"message_class", "mclass"} & fields.keys():
+        plain = {"binary": "00ff"}
     if {"at_gateway", "atGateway"} & fields.keys():
         plain["delay"] = 600
     to = f"+{TO}" if "country" in fields else TO  # a plus needs no country
@@ -113,7 +124,7 @@ def test_no_field_of_the_table_is_left_out_here() -> None:
 @pytest.mark.parametrize(("spelling", "name"), [(spelling, field.name) for spelling, field in BY_SPELLING.items()])
 def test_every_field_is_understood_by_each_of_its_names(spelling: str, name: str) -> None:
     """Ours, the gateway's, and the names of other clients: all mean the same."""
-    value, expected = EXAMPLES[name]
+    value, expected = WORDS.get(spelling) or EXAMPLES[name]
     sms = accepted(**{spelling: value})
 
     assert expected == {key: getattr(sms, key) for key in expected}
@@ -122,7 +133,9 @@ def test_every_field_is_understood_by_each_of_its_names(spelling: str, name: str
 def test_no_two_fields_share_a_name() -> None:
     """Otherwise one of them could never be set."""
     spellings = {
-        (spelling, field.name) for field in FIELDS for spelling in (field.name, field.gateway_name, *field.aliases)
+        (spelling, field.name)
+        for field in (*FIELDS, *fields.WORDS)
+        for spelling in (field.name, field.gateway_name, *field.aliases, *(form.name for form in field.forms))
     }
 
     assert len(spellings) == len(BY_SPELLING)
@@ -160,7 +173,15 @@ AT_BOTH_ENDS = [
     ("tags", ([], ["a"] * 10), (["a"] * 11, 5), Code.INVALID),
     ("tags", ("a,b", ("a",)), ("a,-b", {"": 1, "-": 2}), Code.INVALID),
     ("escalate", (0, 1), (2, "yes"), Code.INVALID), ("escalate", (False, "TRUE"), (-1, "on"), Code.INVALID),
-    ("type", ("text", "SMS_FLASH"), ("mms", 1), Code.INVALID),
+    ("type", ("text", "SMS_FLASH"), ("mms", 1), Code.TYPE),
+    ("scheduled_time", (NOW // 1000, NOW // 1000 + 604_800), (NOW // 1000 - 2, NOW // 1000 + 604_801),
+     Code.TIME_OR_CLIENT_ID),
+    ("scheduled_time", (f"{NOW // 1000}", NOW // 1000 + 60), ("1e9", 10**20), Code.TIME_OR_CLIENT_ID),
+    ("deliv_time", (0, "10080"), (-1, 10_081), Code.TIME_OR_CLIENT_ID),
+    ("deliv_time", ("0", 15), ("1.5", True), Code.TIME_OR_CLIENT_ID),
+    ("mclass", (0, "3"), (-1, 4), Code.INVALID), ("deliv_ack", (0, "1"), (2, "yes"), Code.INVALID),
+    ("charset", ("utf-8", "ISO-8859-1"), ("klingon", 8), Code.INVALID),
+    ("data", ("00", "FF" * 402), ("0", "xy"), Code.INVALID),
     ("on_doubt", ("resend", "drop"), ("retry", True), Code.INVALID),
     ("on_too_long", ("refuse", "CUT"), ("split", 0), Code.INVALID),
     ("udh", ("", "00"), ("0", "0605041581000"), Code.UDH), ("udh", ("0101", b"\x00"), ("0201", "zz"), Code.UDH),
@@ -208,6 +229,22 @@ def test_none_is_as_good_as_leaving_a_field_out() -> None:
         ({"text": "a" * 71, "unicode": 1, "concat": 1}, Code.PARTS, "text"),
         ({"binary": "00" * 403}, Code.PARTS, "binary"),
         ({"binary": "00", "text": "a"}, Code.INVALID, "binary"),
+        ({"data": "00", "text": "a"}, Code.INVALID, "data"),
+        ({"data": "00", "binary": "00"}, Code.INVALID, "data"),
+        ({"data": "00", "binary": 1, "text": "00"}, Code.INVALID, "binary"),
+        ({"binary": 1, "text": "Hello"}, Code.INVALID, "text"),
+        ({"binary": 1, "content": "000"}, Code.INVALID, "content"),
+        ({"binary": 1, "text": ""}, Code.EMPTY, "text"),
+        ({"binary": 1, "text": "00" * 403}, Code.PARTS, "text"),
+        ({"data": "00" * 403}, Code.PARTS, "data"),
+        ({"data": "00", "from": "Shop"}, Code.SENDER, "from"),
+        ({"type": "SMS_NOKIA_OLOGO", "text": "Hello"}, Code.INVALID, "text"),
+        ({"msg_type": "SMS_NOKIA_CLEAN", "text": None}, Code.EMPTY, "msg_type"),
+        ({"type": "SMS_NOKIA_RTTL", "text": "Zoë:d=4"}, Code.INVALID, "text"),
+        ({"type": "SMS_NOKIA_OLOGO", "data": "00", "udh": HEADER}, Code.INVALID, "udh"),
+        ({"type": "SMS_NOKIA_OLOGO", "data": "00" * 385}, Code.PARTS, "data"),
+        ({"scheduled_time": NOW // 1000 + 60, "deliv_time": 5}, Code.TIME_OR_CLIENT_ID, "delay"),
+        ({"cliMsgId": "1", "CLIMSGID": "1"}, Code.INVALID, "CLIMSGID"),
         ({"binary": "00", "from_": "Shop"}, Code.SENDER, "from_"),
         ({"validity": 5, "delay": 300}, Code.TIME_OR_CLIENT_ID, "validity"),
         ({"delay": 5, "deliver_at": AT}, Code.TIME_OR_CLIENT_ID, "delay"),
@@ -282,12 +319,16 @@ SAME_CONTENT = [
     ({"lane": 3}, {}), ({"lane": "2"}, {"userPriorityQueue": 2}), ({"to": "+27 83 123 4567"}, {}),
     ({"escalate": 0}, {}), ({"type": "SMS_TEXT"}, {}), ({"text": "a\r\nb"}, {"text": "a\nb"}),
     ({"delay": 60}, {"delay": "60"}),
+    ({"binary": 1, "text": "00FF"}, {"binary": "00ff", "text": None}), ({"data": "4A", "text": None}, {"binary": "4a", "text": None}),
+    ({"deliv_time": 1}, {"delay": 60}), ({"deliv_ack": 1}, {}), ({"callback": 0, "deliv_ack": 0}, {"callback": 0}),
+    ({"scheduled_time": NOW // 1000 + 3600}, {"deliver_at": AT}), ({"to": [TO]}, {}), ({"charset": "UTF-8"}, {}),
+    ({"type": "SMS_NOKIA_VCARD", "text": "a\nb"}, {"msg_type": "SMS_NOKIA_VCARD", "data": "610d0a62", "text": None}),
     ({"tags": "a,b"}, {"tags": ["a", "b"]}), ({"callback": 7, "concat": 3, "delay": 0}, {}),
 ]
 OTHER_CONTENT = [
     ({"text": "Bye"}, {}), ({"to": "27831234568"}, {}), ({"lane": 1}, {}), ({"delay": 60}, {"delay": 61}),
     ({"sender": "Shop"}, {}), ({"callback": 0}, {}), ({"validity": 5}, {}), ({"deliver_at": AT}, {}),
-    ({"required_features": 0}, {}),
+    ({"required_features": 0}, {}), ({"deliv_ack": 0}, {}), ({"charset": "UTF-16BE"}, {}), ({"type": "flash"}, {}),
 ]
 # fmt: on
 

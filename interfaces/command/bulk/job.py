@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from threelane.contract.fields import BY_SPELLING
+from threelane.contract import no_field
+from threelane.contract.fields import BY_SPELLING, named
 from threelane.contract.refusal import Refusal
 from threelane.interfaces.command.bulk.reading import columns_of, confirmed
 from threelane.interfaces.command.file_numbers import (
@@ -175,17 +176,23 @@ def _former_name(file: Path, names: Names) -> str:
 
 
 def own_fields(options: Mapping[str, tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield the fields that options set for all rows, by Threelane's names; ends the command on an invalid one."""
+    """Yield the fields that options set for all rows, by names of the table; ends the command on an invalid one."""
     for option, (spelling, value) in options.items():
         if value is None:
             continue
-        field = BY_SPELLING.get(spelling)
+        field = named(spelling)
         if field is None:
-            wrong(f"{option}: unknown field; docs/fields.md lists the fields")
+            refused = no_field.refuse(spelling)
+            wrong(f"{option}: {refused.problem}; {refused.remedy}")
         parsed = field.parse(value, spelling)
         if isinstance(parsed, Refusal):
             wrong(f"{option}: {parsed.problem}; {parsed.remedy}")
-        yield field.name, value
+        yield field.name if field is BY_SPELLING[field.name] else _form(spelling), value
+
+
+def _form(spelling: str) -> str:
+    """Return the name of another form of a field, whose values are read in that form."""
+    return spelling if spelling in BY_SPELLING else spelling.lower()
 
 
 def is_file(file: Path) -> bool:
