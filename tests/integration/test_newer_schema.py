@@ -110,7 +110,7 @@ def test_an_older_worker_puts_it_back_and_a_newer_one_sends_it_once(
     command = [sys.executable, "-c", TOMORROW]
     tomorrow = Child("tomorrow", command, tmp_path / "tomorrow.log", workers.environment)
     try:
-        until(newer, Status.SENT, Status.DELIVERED)
+        until(newer, Status.SENT, Status.DELIVERED, seconds=60)  # a busy machine starts the process late
     finally:
         tomorrow.stop()
     assert older.process.poll() is None
