@@ -1,0 +1,111 @@
+"""Each field of the register with its least and greatest value and those one beyond, on each API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.extremes import values
+from tests.extremes.exchange import Intake, Outside, parameter, same_code
+from threelane.contract import message as messages
+from threelane.contract.fields import BY_SPELLING, FIELDS, FieldSpec
+from threelane.contract.gateways import declared
+from threelane.contract.message import Draft, Message
+from threelane.contract.refusal import Refusal
+from threelane.contract.text import Encoding
+
+PLAIN = {"to": "27831234567", "text": "00480069"}  # also valid as the hexadecimal digits of another encoding
+BESIDE: dict[str, dict[str, Any]] = {  # what a field needs besides, or replaces
+    "at_gateway": {"delay": 1200},
+    "binary": {"text": None},
+    "country": {"to": "083 123 4567"},
+    "template": {"text": None},
+    "values": {"text": None, "template": "greeting"},
+}
+FROM_TEMPLATES = ("template", "values")
+"""Fields that need a stored template; they make a text, as the others' texts are."""
+NOT_AS_GIVEN = ("at_gateway", "deliver_at", "delay", "validity_period")
+"""Fields whose parameter carries a time that we compute: test_times.py has them."""
+
+ALL_APIS = pytest.mark.parametrize("api", sorted(declared()), indirect=True)
+ALL_FIELDS = pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+
+
+def given(field: FieldSpec, value: Any) -> dict[str, Any]:
+    return {**PLAIN, **BESIDE.get(field.name, {}), field.name: value}
+
+
+@cache
+def edges(name: str) -> list[Any]:
+    """Return the values of a field to try; its parser is the same for all APIs."""
+    field, now = BY_SPELLING[name], int(time.time() * 1000)
+    return values.of(field, lambda value: isinstance(messages.parse(given(field, value), now), Draft))
+
+
+def beyond(api: str, base: Message, field: FieldSpec, value: Any) -> tuple[Message, dict[str, Any]] | None:
+    """Return how a value that intake refuses would be sent: a message and changes of its request; None: by no means."""
+    name = parameter(api, field.name)
+    if not name or field.name in NOT_AS_GIVEN or (field.name != "text" and name == parameter(api, "text")):
+        return None
+    if field.name == "client_message_id":
+        return (msgspec.structs.replace(base, id=value), {}) if isinstance(value, str) else None
+    if field.name == "binary":
+        return msgspec.structs.replace(base, text="", encoding=Encoding.BINARY, binary=str(value)), {}
+    if field.name in ("to", "sender", "text"):
+        return msgspec.structs.replace(base, **{field.name: str(value)}), {}
+    return base, {name: str(value) if field.json_types[0] == "string" else value}
+
+
+@ALL_APIS
+@ALL_FIELDS
+def test_intake_and_sandbox_agree_on_the_extremes_of_a_field(
+    intake: Intake, outside: Outside, field: FieldSpec
+) -> None:
+    """What we accept the gateway takes, and what it refuses we refuse before a credit is spent, with its code."""
+    base = intake.message(PLAIN)
+    accepted: list[tuple[Any, Message]] = []
+    refused: list[tuple[Any, Refusal, tuple[Message, dict[str, Any]]]] = []
+    for value in edges(field.name):
+        read = intake.read(given(field, value))
+        if isinstance(read, Draft):
+            accepted.append((value, read.message))
+        elif read.field == field.name and (changed := beyond(intake.api, base, field, value)):
+            refused.append((value, read, changed))
+
+    taken = outside.send([message for _, message in accepted])
+    theirs = outside.send_changed([changed for *_, changed in refused])
+
+    differing = {
+        shown(value): ("accepted", their)
+        for (value, _), their in zip(accepted, taken, strict=True)
+        if their != "accepted"
+    }
+    for (value, refusal, _), their in zip(refused, theirs, strict=True):
+        ours = same_code(intake.api, field.name, refusal.code)
+        if their not in ("accepted", ours):
+            differing[shown(value)] = (ours, their)
+    assert {} == differing, f"{len(differing)} of {len(accepted)} accepted and {len(refused)} refused values differ"
+
+
+@ALL_FIELDS
+def test_each_field_has_values_that_are_accepted_and_values_that_are_refused(
+    intakes: Mapping[str, Intake], field: FieldSpec
+) -> None:
+    """A field of which no edge was found would pass every comparison."""
+    found = {
+        isinstance(intake.read(given(field, value)), Draft)
+        for value in edges(field.name)
+        for intake in intakes.values()
+    }
+
+    assert {False} | ({True} - {field.name in FROM_TEMPLATES}) == found
+
+
+def shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 60 else f"{text[:20]}... ({len(value)})"
