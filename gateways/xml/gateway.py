@@ -13,7 +13,7 @@ import redis.asyncio
 
 from threelane.contract.message import Message
 from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES, MINUTE
-from threelane.contract.text import Encoding
+from threelane.contract.text import Encoding, measure
 from threelane.gateways.http import gateway as http
 from threelane.worker.gateway import foreign
 from threelane.worker.gateway.api import FormApi
@@ -154,9 +154,20 @@ def order(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUT
     if at := fields.pop("scheduled_time", ""):  # here it is minutes from now
         fields["deliv_time"] = str(max(1, -(-(int(at) * 1000 - now) // MINUTE)))
     named = {{"climsgid": "cliMsgId"}.get(name, name): value for name, value in fields.items() if name != "charset"}
-    if message.encoding is Encoding.GSM_7 and UNWRITABLE.search(message.text):  # a form feed: GSM has it, XML does not
-        named |= {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
+    if message.encoding is Encoding.GSM_7 and UNWRITABLE.search(message.text):
+        named |= _without_form_feed(message)
     return named
+
+
+def _without_form_feed(message: Message) -> dict[str, str]:
+    """Return a text with a form feed, which XML lacks: as UCS-2, or with blank lines if UCS-2 takes more parts.
+
+    The parts were counted in GSM-7, where a form feed takes the two septets of two line feeds, and are the most that
+    the request allows.
+    """
+    if measure(message.text, unicode=True, udh_octets=len(message.udh) // 2).parts > message.parts:
+        return {"text": UNWRITABLE.sub("\n\n", message.text)}
+    return {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
 
 
 def read_send(reply: HttpReply, sent: Sequence[tuple[str, str]], first: int = 1) -> list[AttemptOutcome]:

@@ -51,6 +51,7 @@ FEATURES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"text": "Ça va, señor Ωß?"},              {"text": "Ça va, señor Ωß?"}),
     ({"text": "page\fbreak"},                   {"text": "page\fbreak".encode("utf-16-be").hex().upper(),
                                                  "unicode": "1"}),
+    ({"text": "page\f" + "b" * 100},            {"text": "page\n\n" + "b" * 100, "concat": "1"}),
     ({"text": "Привет"},                        {"text": "041F04400438043204350442", "unicode": "1"}),
     ({"text": "\U0001f600"},                    {"text": "D83DDE00", "unicode": "1"}),
 ]
