@@ -70,7 +70,8 @@ KOMBU_TYPES = {
 }
 """The keys of the broker, with their types."""
 KOMBU = tuple(f"~{one}" for one in KOMBU_TYPES)
-CHANNELS = ("/0.celery.pidbox", "/0.celery.pidbox/*", "/0.celeryev/*")
+VOUCHERS = keys.voucher_channel("*")
+CHANNELS = (VOUCHERS, "/0.celery.pidbox", "/0.celery.pidbox/*", "/0.celeryev/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,8 @@ USERS = (
             Key.COPYING,
             Key.BALANCE_TURN,
             Key.BALANCE_PROBE,
+            Key.ACCOUNT_REQUESTS,
+            Key.ACCOUNT_ANSWER,
             Key.CEILING,
             Key.REPLY,
             Key.REPLY_PARTS,
@@ -433,6 +436,7 @@ USERS = (
             Key.SUPPRESSED,
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
+            Key.ACCOUNT_REQUESTS,
         ),
         writes=(Key.API_USED, Key.PROBE, Key.BLOCKS_TO_HOLD, Key.AUDIT),
         edited=COUNTED_BY_NUMBER,
@@ -457,6 +461,7 @@ USERS = (
             Key.OWNERS,
             Key.HEARD,
             Key.SWEEP,
+            Key.ACCOUNT_ANSWER,
             *DELIVERED,
         ),
         noted=(Key.COUNTRIES,),
@@ -464,6 +469,7 @@ USERS = (
         ends=(
             Key.RECORD,
             Key.SPENT,
+            Key.ACCOUNT_REQUESTS,
             Key.API_RATE,
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
@@ -485,9 +491,10 @@ USERS = (
         ),
         commands=(
             f"{READ_ALL} pexpiretime memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incrby set hset"
-            " hdel hincrby"
+            " hdel hincrby zadd zrem publish"
         ),
         lists=PUSHED,
+        channels=(VOUCHERS,),
     ),
     RedisUser(
         "exporter",
@@ -503,6 +510,8 @@ USERS = (
                 Key.API_USED,
                 Key.CONSOLE,
                 Key.CONSOLE_TRIES,
+                Key.ACCOUNT_REQUESTS,
+                Key.ACCOUNT_ANSWER,
                 Key.PRODUCERS,
                 Key.RIGHTS,
                 Key.SESSION,

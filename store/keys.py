@@ -90,6 +90,8 @@ class Key(StrEnum):
     BALANCE = "balance"
     BALANCE_TURN = "balance:turn"
     BALANCE_PROBE = "balance:probe"
+    ACCOUNT_REQUESTS = "account-requests"
+    ACCOUNT_ANSWER = "account-answer"
     BURN = "burn"
     CENTRES = "centres"
     STORED = "stored"
@@ -205,6 +207,9 @@ KINDS: dict[Key, KeyKind] = {
                          by_account=True),
     Key.BALANCE_TURN: KeyKind("string", "lock: one balance query at a time", "", "before the next", by_account=True),
     Key.BALANCE_PROBE: KeyKind("string", "the same while the account has no credit", "", "10 seconds", by_account=True),
+    Key.ACCOUNT_REQUESTS: KeyKind("zset", "JSON of operators' requests that a worker is to make; score: when each "
+                                  "lapses, ms: account_requests.py", "", "half a minute"),
+    Key.ACCOUNT_ANSWER: KeyKind("string", "JSON of the answer to one of them", "request id", "a minute"),
     Key.BURN: KeyKind("hash", "minute of Unix time -> credits charged in it; the last day", by_account=True),
     Key.CENTRES: KeyKind("hash", "centre:<name> -> since when its credits are counted; producer:<name> -> how many"),
     Key.STORED: KeyKind("hash", "producer -> how many of its messages wait to be sent; *: of all, -: without a name"),
@@ -325,6 +330,7 @@ PRICES = key(Key.PRICES)
 BALANCE = key(Key.BALANCE)
 BALANCE_TURN = key(Key.BALANCE_TURN)
 BALANCE_PROBE = key(Key.BALANCE_PROBE)
+ACCOUNT_REQUESTS = key(Key.ACCOUNT_REQUESTS)
 BURN = key(Key.BURN)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
@@ -418,6 +424,16 @@ def console(digest: str) -> str:
 def console_tries(bucket: str) -> str:
     """Return the key that counts wrong keys at the console's login."""
     return key(Key.CONSOLE_TRIES, bucket)
+
+
+def account_answer(request_id: str) -> str:
+    """Return the key of the answer to an operator's request to the gateway."""
+    return key(Key.ACCOUNT_ANSWER, request_id)
+
+
+def voucher_channel(request_id: str) -> str:
+    """Return the channel on which a voucher reaches the worker that redeems it: Redis stores no message."""
+    return f"{PREFIX}voucher:{request_id}"
 
 
 def reply(reply_id: str) -> ReplyKey:

@@ -23,7 +23,16 @@ SHORTEST = 10  # characters of a text, to be distinct from words in the log
 MOST_TEXTS = 400
 MOST_OF_AN_EVENT = 500  # records of one event, which are alike
 API_KEY = "tl_k"  # the prefix of each key
-SECRETS = ("do-not-log-me-sandbox-pw", "a1b2c3d4e5f60718293a4b5c6d7e8f90", "password=", "Bearer ", "Basic ", API_KEY)
+VOUCHER = "0000077000000777"  # that tests redeem
+SECRETS = (
+    "do-not-log-me-sandbox-pw",
+    VOUCHER,
+    "a1b2c3d4e5f60718293a4b5c6d7e8f90",
+    "password=",
+    "Bearer ",
+    "Basic ",
+    API_KEY,
+)
 # a phone number as people and gateways write it; times in ms start with 1 and have 13 digits, ids have letters
 NUMBER = re.compile(r"(?<![\w.:=-])\+?(?:[2-9][0-9]{8,14}|1[2-9][0-9]{9})(?![\w.-])")
 

@@ -45,6 +45,9 @@ _PROBLEMS: dict[int, tuple[str, str, dict[str, Any]]] = {
     429: ("the key's rate is used up, or, with a field, a limit of messages",
           "this key may send 50 messages or other requests a second",
           {"remedy": "wait for the seconds in Retry-After", **_OWNER}),
+    502: ("the gateway refused the request, or did not answer: whether a voucher was redeemed is unknown",
+          "whether the voucher was redeemed is unknown: lost",
+          {"remedy": "check the balance before you try again", "owner": Owner.GATEWAY}),
     503: ("Redis does not answer, or is full; what is `unsure` may have been accepted, or not. Or other requests used "
           "the memory or the places for requests until the deadline: nothing was done",
           "Redis does not answer at THREELANE_REDIS_URL: start it, or correct the address",

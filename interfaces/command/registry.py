@@ -218,6 +218,13 @@ COMMANDS = (
     Listed("replies", "replies:app", "Replies: who gets them, and those that nobody gets.", panel=OPERATOR),
     Listed("money", "money:app", "Show credits: balance, forecast, spending and budgets.", panel=OPERATOR),
     Listed(
+        "account",
+        "account:app",
+        "The account at the gateway: balance, coverage of a number, vouchers.",
+        panel=OPERATOR,
+        extra="worker",
+    ),
+    Listed(
         "limits",
         "limits:app",
         "Limits: how many messages are accepted for a recipient, a prefix, a country and of a producer.",

@@ -12,7 +12,7 @@ from threelane.contract.refusal import Code
 from threelane.interfaces.api import visible_to
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.console import session
-from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm
+from threelane.interfaces.console.gate import ChangingForm, CurrentVisit, ReadingForm, SubmittedForm, Visit
 from threelane.interfaces.console.page import HOME, PageRoute
 from threelane.store import by_hand, keys, rows, suppression
 from threelane.store.suppression import ALL
@@ -36,7 +36,7 @@ def console_suppression(visit: CurrentVisit) -> Response:
 @router.post("")
 def console_check(form: ReadingForm) -> Response:
     """Look up a number; a POST keeps it out of access logs."""
-    number = _number(form)
+    number = number_of(form)
     session.remember(form.visit.service.redis, form.visit.session, number=number)
     return form.visit.log_and_redirect("checked", BACK)
 
@@ -44,11 +44,11 @@ def console_check(form: ReadingForm) -> Response:
 @router.post("/add")
 def console_suppress(form: ChangingForm) -> Response:
     """Suppress a number; messages already waiting for it are not sent either."""
-    visit, number, scope = form.visit, _number(form), _scope(form.get("scope", 80) or ALL)
+    visit, number, scope = form.visit, number_of(form), _scope(form.get("scope", 80) or ALL)
     days = form.amount("days", suppression.MOST_DAYS, "0 for no end")
-    who = _name(visit)
-    entry = suppression.by_hand(scope, form.get("evidence") or f"by {who}", days, visit.now)
-    by_hand.suppress(visit.service.redis, number, entry, who)
+    by = who(visit)
+    entry = suppression.by_hand(scope, form.get("evidence") or f"by {by}", days, visit.now)
+    by_hand.suppress(visit.service.redis, number, entry, by)
     session.remember(visit.service.redis, visit.session, number=number)
     return visit.done("suppressed", f"{phone.mask(number)} is suppressed ({scope}).", BACK)
 
@@ -56,21 +56,23 @@ def console_suppress(form: ChangingForm) -> Response:
 @router.post("/remove")
 def console_lift(form: ChangingForm) -> Response:
     """Remove an entry of a number; Clickatell's own block list does not change."""
-    visit, number = form.visit, _number(form)
+    visit, number = form.visit, number_of(form)
     source, scope = form.get("source", 40), form.get("scope", 80)
     if not source or not scope:
         raise stop(422, "the form is incomplete", remedy="go back and reload the page")
     scope = _scope(scope, suppression.parse_stored_scope)
-    lifted = by_hand.lift(visit.service.redis, number, source, scope, _name(visit))
+    lifted = by_hand.lift(visit.service.redis, number, source, scope, who(visit))
     notice = f"{lifted} entry of {phone.mask(number)} removed." if lifted else "The entry was already removed."
     return visit.done("lifted", notice, BACK, entries=lifted)
 
 
-def _name(visit: CurrentVisit) -> str:
+def who(visit: Visit) -> str:
+    """Return a visitor as the audit log names them."""
     return f"key {visit.session.key.id} of {visit.session.key.producer}"
 
 
-def _number(form: ReadingForm | ChangingForm) -> str:
+def number_of(form: SubmittedForm) -> str:
+    """Return the number of a form; ends the request if it is none."""
     try:
         return suppression.parse_number(form.get("number", 40), form.visit.service.settings.reading)
     except ValueError as wrong:

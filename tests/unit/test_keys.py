@@ -20,6 +20,7 @@ AS_EVER = {
     "tl:workers",
     "tl:countries", "tl:templates", "tl:opt-out-lines",
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
+    "tl:account-requests", "tl:account-answer:x",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
     "tl:reach", "tl:audit", "tl:confirmations", "tl:confirmed:x",
     "tl:ceiling", "tl:probe", "tl:centres", "tl:stored",

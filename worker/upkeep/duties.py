@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threelane.worker.account import credentials
+from threelane.worker.account import credentials, requests
 from threelane.worker.doubt import hurry, lapse, resolve, sample
 from threelane.worker.fetch import held, look, reserved
 from threelane.worker.gateway import keep_alive
@@ -50,6 +50,7 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     keep_alive.DUTY,
     poll.DUTY,
     credit.DUTY,
+    requests.DUTY,
     late.DUTY,
     stop.DUTY,
     reply.DUTY,

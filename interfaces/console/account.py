@@ -1,0 +1,72 @@
+"""Account: the balance, the coverage of a number and vouchers of the account at the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from threelane.contract import phone
+from threelane.contract.features import able
+from threelane.contract.gateways import named
+from threelane.interfaces.api.account import made
+from threelane.interfaces.api.problem import stop
+from threelane.interfaces.console.gate import ChangingForm, CurrentVisit
+from threelane.interfaces.console.page import HOME, PageRoute
+from threelane.interfaces.console.suppressed import number_of, who
+from threelane.operations import account, forecast, screen
+from threelane.store.account_requests import AccountAnswer, AccountQuery
+
+router = APIRouter(prefix="/console/account", include_in_schema=False, route_class=PageRoute)
+BACK = f"{HOME}/account"
+
+
+@router.get("")
+def console_account(visit: CurrentVisit) -> Response:
+    """Show the credits as workers last read them, and what this account's API can be asked."""
+    api = visit.service.settings.gateway
+    money = list(screen.credit_words(forecast.read(visit.service.redis, visit.now)))
+    return visit.show(
+        "account.html",
+        tab="account",
+        api=named(api).title,
+        money=money,
+        able={str(one): able(one, api) for one in AccountQuery},
+    )
+
+
+@router.post("/balance")
+async def console_balance(form: ChangingForm) -> Response:
+    """Read the balance now."""
+    found = await _made(form, AccountQuery.BALANCE, account.balance)
+    return form.visit.done("balance", f"The account is active; balance {found.balance:g}.", BACK)
+
+
+@router.post("/coverage")
+async def console_coverage(form: ChangingForm) -> Response:
+    """Query whether the account reaches a number."""
+    number = number_of(form)
+    found = await _made(form, AccountQuery.COVERAGE, account.coverage, number)
+    charge = "" if found.charge is None else f", from {found.charge:g} credits a part"
+    notice = f"{phone.mask(number)} is {'covered' if found.routable else 'not covered'}{charge}."
+    return form.visit.done("coverage", notice, BACK, routable=found.routable)
+
+
+@router.post("/voucher")
+async def console_voucher(form: ChangingForm) -> Response:
+    """Redeem a voucher, once; the audit log has an entry without it."""
+    try:
+        voucher = account.parse_voucher(form.get("voucher", account.MOST_VOUCHER))
+    except ValueError as wrong:
+        what, _, remedy = str(wrong).partition("; ")
+        raise stop(422, what, remedy=f"go back and {remedy}") from None
+    await _made(form, AccountQuery.VOUCHER, account.redeem, voucher, form.visit.service.redis, who(form.visit))
+    return form.visit.done("voucher", "The voucher is redeemed.", BACK)
+
+
+async def _made(
+    form: ChangingForm, query: AccountQuery, ask: Callable[..., AccountAnswer], *about: Any
+) -> AccountAnswer:
+    return await made(form.visit.service, form.visit.session.key, query, ask, *about)
