@@ -59,7 +59,7 @@ def coverage(
     raise typer.Exit(Exit.OK if found.routable else Exit.REFUSED)
 
 
-@app.command(epilog="Example: threelane account voucher - < voucher.txt")
+@app.command(epilog="Example: threelane account voucher -")
 def voucher(
     token: Annotated[
         str,

@@ -547,7 +547,7 @@ def test_keyboard_order_begins_with_the_content_and_every_field_has_a_label(api:
             labelled = re.search(r"<label[^>]*>[^<]*" + re.escape(one), body)
             assert labelled or (name and f'for="{name[1]}"' in body), one
     keys_of_pages = re.findall(r'accesskey="(\w)"', visitor.get("/console").body)
-    assert ["n", "l", "s", "t", "b", "u", "o"] == keys_of_pages
+    assert ["n", "l", "s", "t", "b", "u", "a", "o"] == keys_of_pages
 
 
 def _later() -> str:
