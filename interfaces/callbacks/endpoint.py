@@ -8,7 +8,6 @@ repeated by the gateway, 8 times over 3 days, so a Redis that is away costs noth
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import redis.asyncio
@@ -16,7 +15,9 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from threelane.contract import gateways
+from threelane.interfaces.api.places import NoPlace
 from threelane.interfaces.callbacks.batch import ReportBatcher
+from threelane.interfaces.callbacks.body import BodyReader
 from threelane.interfaces.callbacks.credentials import CHALLENGE, CallbackCredentials, Presented
 from threelane.interfaces.callbacks.seldom import SeldomEvent
 from threelane.producer.explanation import explain
@@ -25,13 +26,13 @@ from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.replies import reply_of
 from threelane.worker.inbound.report import Inbound
+from threelane.worker.inbound.sieve import TooLong
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import CallbackSettings
 from threelane.worker.reply.near import NearStop
 from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import Words
 
-MAX_BODY = 64 * 1024
 AWAY_SECONDS = 5  # before the gateway repeats, if the table of replies has no time for this outage
 HEARD_MS = 5_000  # between two updates of the time of the last receipt
 Reader = Callable[[bytes, bytes], Inbound]
@@ -54,7 +55,7 @@ class CallbackEndpoint:
         self._credentials = CallbackCredentials(settings)
         self._foreign = SeldomEvent("statuses_foreign", level=20)
         self._wrong_passwords = SeldomEvent("callback_password_wrong", level=30)
-        self._body_seconds = settings.callbacks_head_seconds
+        self._bodies = BodyReader(settings.callbacks_head_seconds)
         self._client = client
         self._words = words
         self._near_stop = NearStop(settings.near_stop)
@@ -66,7 +67,7 @@ class CallbackEndpoint:
 
     def application(self) -> web.Application:
         """Return the web application."""
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application()
         for name, reader in readers().items():
             app.router.add_route("*", f"/{{secret}}/{name}", self._taking(name, reader))
             metrics.FOREIGN.labels(name)  # 0 from the start: a counter that first appears as 1 shows no increase
@@ -82,15 +83,9 @@ class CallbackEndpoint:
             stop = self._stop(request)
             if stop:
                 return stop
-            if _is_ambiguous(request):
-                return _refused("Transfer-Encoding must be chunked, with HTTP/1.1", close=True)
-            try:
-                async with asyncio.timeout(self._body_seconds):
-                    body = await request.read()  # a larger body than client_max_size is answered with 413
-            except TimeoutError:
-                return _refused("the body did not arrive in time", status=408, close=True)
-            except (web.RequestPayloadError, ConnectionError):
-                return _refused("the body is truncated, or does not match its Content-Encoding")
+            body = await self._body(request)
+            if isinstance(body, web.Response):
+                return body
             query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")  # the octets as received
             try:
                 inbound = read(query, body)
@@ -118,6 +113,23 @@ class CallbackEndpoint:
         if presented is Presented.WRONG_PASSWORD:
             self._wrong_passwords.count(self._clock.monotonic(), 1)
         return web.Response(status=401, text="a user name and a password are required\n", headers=CHALLENGE)
+
+    async def _body(self, request: web.Request) -> bytes | web.Response:
+        """Return what is kept of the body, or the refusal of it."""
+        if _is_ambiguous(request):
+            return _refused("Transfer-Encoding must be chunked, with HTTP/1.1", close=True)
+        try:
+            return await self._bodies.read(request)
+        except TimeoutError:
+            return _refused("the body did not arrive in time", status=408, close=True)
+        except NoPlace:
+            return _refused("too many long bodies at once: send it again", status=503, retry_seconds=AWAY_SECONDS)
+        except TooLong as wrong:
+            return _refused(str(wrong), status=413)
+        except ValueError as wrong:
+            return _refused(str(wrong))
+        except (web.RequestPayloadError, ConnectionError):
+            return _refused("the body is truncated, or does not match its Content-Encoding")
 
     def _not_stored(self, failed: Exception) -> web.Response:
         """Make the gateway repeat a callback, and log once why."""
@@ -154,9 +166,11 @@ def _is_ambiguous(request: web.Request) -> bool:
     return bool(codings) and ([one.strip().lower() for one in codings] != ["chunked"] or request.version < (1, 1))
 
 
-def _refused(reason: str, *, status: int = 400, close: bool = False) -> web.Response:
+def _refused(reason: str, *, status: int = 400, close: bool = False, retry_seconds: int = 0) -> web.Response:
     logs.event("callback_refused", level=30, reason=reason)
     response = web.Response(status=status, text=f"{reason}\n")
+    if retry_seconds:
+        response.headers["Retry-After"] = str(retry_seconds)
     if close:
         response.force_close()
     return response

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from threelane.interfaces.callbacks.body import READ_OCTETS
 from threelane.runtime.connections import Connection, Phase
 
 
@@ -16,7 +17,7 @@ class CallbackProtocol(web.RequestHandler):
 
     def __init__(self, server: web.Server, connection: Connection, **more: Any) -> None:
         """Serve this connection."""
-        super().__init__(server, **more)
+        super().__init__(server, read_bufsize=READ_OCTETS, **more)
         self.connection = connection
         self._is_writing = True
 
@@ -24,6 +25,8 @@ class CallbackProtocol(web.RequestHandler):
         """Serve it."""
         super().connection_made(transport)
         self.connection.transport = self.transport
+        if hasattr(transport, "max_size"):
+            transport.max_size = READ_OCTETS
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the connection."""
