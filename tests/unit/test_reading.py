@@ -24,6 +24,7 @@ from threelane.producer.files.duplicates import KeptRows, without_duplicates
 from threelane.producer.files.encoding import UnknownEncoding
 from threelane.producer.files.preview import first_messages
 from threelane.producer.files.row import FileRow, How, InvalidFile, Noticed
+from threelane.producer.files.template import parse as parse_template
 
 NOW = int(time.time() * 1000)
 A, B = "27831230001", "27831230002"
@@ -428,3 +429,17 @@ def test_a_full_disk_ends_no_run(
 
     assert (2, "") == (found.number, report.read_text())
     assert 1 == capsys.readouterr().err.count("No space left on device; the refused rows were not written")
+
+
+def test_a_column_data_beside_a_text_is_a_date() -> None:
+    """In Italian and Portuguese; without a text it is the gateway's word for 8-bit data."""
+    assert ["to", "text"] == [name for _, name in headers.assign(["to", "text", "data"], How()).read]
+    assert ["to", "data"] == [name for _, name in headers.assign(["to", "data"], How()).read]
+    template = How(parse_template("On {data}"))
+    assert ["to", "data"] == [name for _, name in headers.assign(["to", "data"], template).read]
+
+
+@pytest.mark.parametrize("name", ["Data", "Scheduled time", "Charset", "Message class"])
+def test_a_word_of_address_books_is_no_field_in_another_case(name: str) -> None:
+    """Only the gateway's own spelling is the gateway's word there."""
+    assert "" == headers.field_of(name)
