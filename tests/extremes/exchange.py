@@ -79,9 +79,12 @@ class Outside:
         await self._gateway._wire.close()
         self._gateway._wire = ChangedWire(self._settings.gateway_timeout_seconds)
 
-    def send(self, sent: Sequence[Message]) -> list[str]:
-        """Return the verdict on each message, sent when it is due, as many a request as a worker sends."""
-        now, size = now_ms(), self._gateway.batch_size
+    def send(self, sent: Sequence[Message], at: int | None = None) -> list[str]:
+        """Return the verdict on each message, sent when it is due, as many a request as a worker sends.
+
+        ``at`` is the time at which they are sent, if another than now.
+        """
+        now, size = at or now_ms(), self._gateway.batch_size
         by_time: dict[int, list[int]] = defaultdict(list)
         for index, one in enumerate(sent):
             by_time[now if one.at_gateway else max(now, one.due_at)].append(index)

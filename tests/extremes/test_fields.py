@@ -29,7 +29,7 @@ BESIDE: dict[str, dict[str, Any]] = {  # what a field needs besides, or replaces
 }
 FROM_TEMPLATES = ("template", "values")
 """Fields that need a stored template; they make a text, as the others' texts are."""
-NOT_AS_GIVEN = ("at_gateway", "deliver_at", "delay", "validity_period")
+NOT_AS_GIVEN = ("at_gateway", "deliver_at", "delay")
 """Fields whose parameter carries a time that we compute: test_times.py has them."""
 
 ALL_APIS = pytest.mark.parametrize("api", sorted(declared()), indirect=True)
