@@ -32,7 +32,8 @@ FROM_TEMPLATES = ("template", "values")
 NOT_AS_GIVEN = ("at_gateway", "deliver_at", "delay")
 """Fields whose parameter carries a time that we compute: test_times.py has them."""
 
-ALL_APIS = pytest.mark.parametrize("api", sorted(declared()), indirect=True)
+APIS = sorted(declared())
+ALL_APIS = pytest.mark.parametrize("api", APIS, indirect=True)
 ALL_FIELDS = pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 
 
