@@ -22,6 +22,7 @@ from threelane.worker.fetch.nudge import NudgeProblem
 from threelane.worker.gateway import breaking, tables
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import OutcomeKind
+from threelane.worker.inbound import media
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.ours import MEANINGS, OURS
 from threelane.worker.policy.rule import Scope, Verdict
@@ -124,6 +125,7 @@ LABELS = {
     "removed_by": Label("what removed the reply", frozenset(inbox.Removal)),
     "source": Label("what added the entry", frozenset({"STOP", "operator", "import"}), MOST),
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
+    "kind": Label("the first half of the file's type", frozenset(media.KINDS)),
     "path": Label("the last part of the callback's address", PATHS),
     "credential": Label("what a callback presented", frozenset({"secret", "password"})),
     "used": Label("the current one, or the one before it", frozenset({"current", "previous"})),
@@ -321,6 +323,8 @@ METRICS = (
            "Does Clickatell still use the previous one, or can it be removed?"),
     Metric("threelane_replies", COUNTER, (Where.CALLBACKS,), ("result",),
            "Replies from recipients by result", "Do replies arrive?"),
+    Metric("threelane_reply_media", COUNTER, (Where.CALLBACKS,), ("kind",),
+           "Files that came with replies, which are not kept, by kind", "Do recipients send pictures or recordings?"),
     Metric("threelane_replies_told", COUNTER, _EXPORTER, ("word",), "Replies from recipients, by what they mean",
            "Do recipients opt out? near_stop: suppressed for a text such as \"stop please\"; looks_like_stop: only "
            "reported."),

@@ -49,6 +49,9 @@ class EventField(StrEnum):
     WORD = "word"
     LOOKS_LIKE_STOP = "looks_like_stop"  # no word, but a request to stop
     CAUSE = "cause"  # why a late message waits
+    MEDIA = "media"  # how many files came with a reply
+    MEDIA_TYPES = "media_types"
+    MEDIA_OCTETS = "media_octets"
     ROUTE = "route"  # how the producer of a reply was found; versions that showed some replies to all have none
 
 
@@ -121,6 +124,10 @@ class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
     the text is no STOP word and still asks for an end of messages; with ``word`` "stop" the recipient is suppressed,
     without it the decision is yours.  ``route`` is why this producer gets it: keyword, number, message, texted, default
     or assigned.
+
+    ``media`` is how many pictures, recordings or other files came with the reply, whose caption is the text.  They are
+    not kept: ``media_types`` names their types, such as "image/jpeg, audio/ogg", and ``media_octets`` is their size
+    together, as far as the gateway reported them.
     """
 
     type: ClassVar[str] = "reply"
@@ -135,6 +142,9 @@ class Reply(_Event, frozen=True, kw_only=True, tag="reply"):
     word: str = ""
     route: str = ""
     looks_like_stop: bool = False
+    media: int = 0
+    media_types: str = ""
+    media_octets: int = 0
 
 
 Event: TypeAlias = Outcome | Late | Reply

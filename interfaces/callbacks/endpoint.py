@@ -25,6 +25,7 @@ from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
 from threelane.store.replies import reply_of
+from threelane.worker.inbound.media import KINDS
 from threelane.worker.inbound.report import Inbound
 from threelane.worker.inbound.sieve import TooLong
 from threelane.worker.process import metrics
@@ -71,6 +72,8 @@ class CallbackEndpoint:
         for name, reader in readers().items():
             app.router.add_route("*", f"/{{secret}}/{name}", self._taking(name, reader))
             metrics.FOREIGN.labels(name)  # 0 from the start: a counter that first appears as 1 shows no increase
+        for kind in KINDS:
+            metrics.REPLY_MEDIA.labels(kind)
         app.router.add_get("/health", self.health)
         return app
 

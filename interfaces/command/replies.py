@@ -74,9 +74,9 @@ def show_inbox(
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "received", "from", "to", "text", "word")
+    table = Table("id", "received", "from", "to", "text", "media", "word")
     for one, row in zip(found, rows, strict=True):
-        cells = (row["from"], row["to"], row["text"], row["word"])
+        cells = (row["from"], row["to"], row["text"], _media(one), row["word"])
         table.add_row(row["id"], shown_at(one.reply.received_at), *(escape(str(cell)) for cell in cells))
     out.print(table if found else "the inbox is empty")
 
@@ -122,7 +122,17 @@ def _row(one: Unassigned, numbers: bool) -> dict[str, Any]:
     return {name: fields[name] for name in ("id", "reply_id", "to", "text", "received_at", "network", "word")} | {
         "from": sender if numbers else masked(sender),
         "incomplete": one.reply.incomplete,
+        "media": one.reply.media,
+        "media_types": one.reply.media_types,
+        "media_octets": one.reply.media_octets,
     }
+
+
+def _media(one: Unassigned) -> str:
+    """Return what came with a reply: "image/jpeg, 310 kB"."""
+    reply = one.reply
+    size = f"{reply.media_octets / 1000:,.0f} kB" if reply.media_octets else ""
+    return ", ".join(filter(None, (reply.media_types or "media", size))) if reply.media else ""
 
 
 def _described(number: str, keyword: str) -> str:

@@ -95,7 +95,8 @@ TABLES = [
     Shown(f"suppress why {ZA}", ("source", "code", "evidence"), lambda one: [values.shown_at(one["first"])]),
     Shown("suppress reach list", (), lambda one: list(one.values())),
     Shown("replies list", ("keyword", "producer", "number")),
-    Shown("replies inbox", ("id", "from", "to", "text"), lambda one: [values.shown_at(one["received_at"])]),
+    Shown("replies inbox", ("id", "from", "to", "text", "media_types"),
+          lambda one: [values.shown_at(one["received_at"]), f"{one['media_octets'] // 1000} kB"]),
     Shown("audit list", ("who", "what", "detail"), lambda one: [values.shown_at(one["at"])]),
     Shown("producers list", ("name", "webhook")),
     Shown("producers undelivered shop", ("event", "type", "about", "reason"), lambda one: [str(one["tries"])]),
@@ -135,6 +136,7 @@ def _fill(client: redis.Redis, now: int) -> None:
     by_hand.suppress(client, ZA, suppression.by_hand("tag:promo", CAUSE, 0, now))
     reply_owners.own(client, "72975", "CLINIC", "shop")
     reply = {"type": "reply", "id": "r" * 32, "from": "27831111111", "to": "72975", "text": CAUSE, "at": str(now)}
+    reply |= {"media": "2", "media_types": "image/jpeg, audio/ogg", "media_octets": "310000"}
     client.xadd(keys.INBOX, reply)
     registry.put(client, "shop", webhook=HOOK)
     lay_aside(client)

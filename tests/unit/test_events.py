@@ -34,6 +34,8 @@ WRITTEN: list[tuple[dict[bytes, bytes], Event]] = [
          text="STOP, bitte — ünd 🙂", at="1750000000009", network="65501", incomplete="1", word="stop"),
      Reply(id=ID, producer="shop", reply_id="r1", message_id="0f3c", sender="27831234567", to="447700900123",
            text="STOP, bitte — ünd 🙂", received_at=1750000000009, network="65501", incomplete=True, word="stop")),
+    (raw(type="reply", id="r1", text="Here", media="2", media_types="image/jpeg, audio/ogg", media_octets="310000"),
+     Reply(id=ID, reply_id="r1", text="Here", media=2, media_types="image/jpeg, audio/ogg", media_octets=310_000)),
     (raw(type="reply", id="r2", text="123"), Reply(id=ID, reply_id="r2", text="123")),
     (raw(type="late", id="0f3c", invented="later"), Late(id=ID, message_id="0f3c")),
 ]

@@ -115,12 +115,50 @@ def test_a_wrong_event_does_not_take_the_others_with_it() -> None:
     assert found.problem.startswith("messageStatusUpdate: status")
 
 
+BASE = {name: value for name, value in TEXT.items() if name != "content"}
+
+
 def test_media_and_places_are_replies_with_their_text() -> None:
     """Somebody answered; what he sent stays with the gateway."""
-    base = {name: value for name, value in TEXT.items() if name != "content"}
+    base = BASE
     picture, place = base | {"caption": "Here", "fileId": "f"}, base | {"latitude": 1.5, "longitude": 2.5}
     found = read(pushed(moMedia=[picture, base], moLocation=[place, place | {"name": "Home"}]))
     assert ["Here", "", "", "Home"] == [one.text for one in found.replies]
+
+
+# fmt: off
+MEDIA: list[tuple[dict[str, Any], list[tuple[str, int]]]] = [
+    ({"contentType": "image/jpeg", "content": "QUJD"}, [("image/jpeg", 3)]),
+    ({"contentType": "audio/ogg; codecs=opus", "content": {"omitted_octets": 9_000_000}}, [("audio/ogg", 9_000_000)]),
+    ({"contentType": "IMAGE/PNG"}, [("image/png", 0)]), ({}, [("", 0)]), ({"contentType": 5, "content": 5}, [("", 0)]),
+    ({"contentType": "a/b/c", "content": None}, [("", 0)]), ({"contentType": "<b>/x"}, [("", 0)]),
+    ({"files": [{"contentType": "image/jpeg", "byteSize": 12345, "downloadUrl": "https://x/?sha256Hash=1"},
+                {"contentType": "video/mp4", "byteSize": "9"}, None, 5]}, [("image/jpeg", 12345), ("video/mp4", 9)]),
+    ({"files": [{"contentType": None, "byteSize": -1}]}, [("", 0)]), ({"files": {}}, [("", 0)]),
+    ({"files": [], "contentType": "image/jpeg", "content": "QUJDRA=="}, [("image/jpeg", 4)]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("fields", "expected"), MEDIA)
+def test_of_media_the_type_and_size_are_known(fields: dict[str, Any], expected: list[tuple[str, int]]) -> None:
+    """In either form that the documents show: as base64, or as an address with a size."""
+    (reply,) = read(pushed(moMedia=[BASE | {"caption": "Here"} | fields])).replies
+    assert ("Here", expected) == (reply.text, [(one.type, one.octets) for one in reply.media])
+
+
+def test_only_media_are_media() -> None:
+    """The same fields in a text or a place are not a file."""
+    other = BASE | {"contentType": "image/jpeg", "files": [{"byteSize": 5}]}
+    found = read(pushed(moText=[other | {"content": "Yes"}], moLocation=[other | {"name": "Home"}])).replies
+    assert [(), ()] == [one.media for one in found]
+
+
+@pytest.mark.parametrize(("kind", "field"), [("moText", "content"), ("moMedia", "caption"), ("moLocation", "name")])
+def test_a_text_that_was_dropped_for_its_length_is_refused(kind: str, field: str) -> None:
+    """No phone sends 64 kB of text; an empty reply in its place would be wrong."""
+    with pytest.raises(ValueError, match=f"{field} is too long for a text"):
+        read(pushed(**{kind: [BASE | {field: {"omitted_octets": 60_000}}]}))
 
 
 def test_a_reply_may_lack_fields_or_have_others() -> None:

@@ -13,11 +13,13 @@ from xml.parsers import expat
 
 from threelane.worker.inbound import charset
 from threelane.worker.inbound.joining import writable
+from threelane.worker.inbound.sieve import omitted_octets
 
 _MOST = 50
 _DEEPEST = 8
 _DECLARED = re.compile(rb"\A\s*<\?xml[^>]{0,200}?\bencoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _UTF_16 = (b"\xfe\xff", b"\xff\xfe")  # its byte order marks
+_TEXTS = frozenset({"text", "content"})  # of a reply
 _DOCUMENT = "data"  # the form field that carries a whole document
 
 
@@ -128,6 +130,8 @@ def _add_json(fields: Fields, content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError("the body is not a JSON object")
     for name, value in content.items():
+        if name.strip().lower() in _TEXTS and omitted_octets(value) is not None:
+            raise ValueError(f"{name.strip()} is too long for a text")
         # A text keeps its half characters until its part number is known.
         fields.add(name, value if isinstance(value, str) else word(value))
 

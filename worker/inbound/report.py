@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from threelane.store.states import Status
+from threelane.worker.inbound.media import ReplyMedia
 
 MAX_TEXT = 200
 _MOST_DESCRIPTION = 80
@@ -41,7 +42,7 @@ class ReplyPart(msgspec.Struct, frozen=True):
 
 
 class InboundReply(msgspec.Struct, frozen=True):
-    """A reply: its gateway id, the person's number, our number, the text, and its time (ms)."""
+    """A reply: its gateway id, the person's number, our number, the text, its time (ms), and the files with it."""
 
     id: str
     from_: str
@@ -52,6 +53,7 @@ class InboundReply(msgspec.Struct, frozen=True):
     related_id: str = ""
     related_gateway_id: str = ""
     part: ReplyPart | None = None
+    media: tuple[ReplyMedia, ...] = ()
 
 
 class Inbound(msgspec.Struct, frozen=True):

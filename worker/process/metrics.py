@@ -48,6 +48,7 @@ CALLBACK_CREDENTIALS = Counter(
     ["credential", "used"],
 )
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
+REPLY_MEDIA = Counter("threelane_reply_media", "Files that came with replies, which are not kept, by kind", ["kind"])
 REFUSED = Counter("threelane_redis_refused", "Commands that failed with an error reply of Redis, by reply", ["reply"])
 for _reply in replies.TABLE:
     REFUSED.labels(_reply.prefix)  # 0 from the start: a counter that first appears as 1 shows no increase

@@ -6,7 +6,7 @@
 --       looks_like_stop, entry (JSON of a STOP), source (of one), lifted (the sources that a START lifts), id, sender, to,
 --       ours (its spellings as a sender of messages, the present one first; none if it cannot send), text, at (when it takes
 --       effect, not ahead of now), received_at (the gateway's time), network, message (the id of the one that it answers),
---       incomplete, owner and owned_by (the producer that owns the keyword or the number, and which), texted (who last
+--       incomplete, media, media_types and media_octets (of the files with it, or ''), owner and owned_by (the producer that owns the keyword or the number, and which), texted (who last
 --       texted the person from it; false: nobody), default (who gets what belongs to nobody else, or ''), confirmation
 --       (JSON of a confirmation of the STOP, or ''), confirmation_id (of its message), confirm_until, confirm_again_ms, now
 -- ->    1, or 0 when it was published before
@@ -85,7 +85,8 @@ local entry = entry_of(EventField.type, EventType.reply, EventField.id, ARG.id, 
   EventField.message, answered_by == producer and route ~= Route.inbox and ARG.message,
   EventField.from, ARG.sender, EventField.to, ARG.to, EventField.text, ARG.text, EventField.at, ARG.received_at,
   EventField.network, ARG.network, EventField.incomplete, ARG.incomplete, EventField.word, ARG.word,
-  EventField.looks_like_stop, ARG.looks_like_stop, EventField.route, route)
+  EventField.looks_like_stop, ARG.looks_like_stop, EventField.media, ARG.media, EventField.media_types, ARG.media_types,
+  EventField.media_octets, ARG.media_octets, EventField.route, route)
 if route == Route.inbox then
   local size = redis.pcall('XLEN', KEY.inbox)  -- a Redis user of an earlier version may not run it: nothing is counted
   redis.call('XADD', KEY.inbox, 'MAXLEN', MOST_IN_INBOX, '*', unpack(entry))

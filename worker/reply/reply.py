@@ -27,6 +27,7 @@ from threelane.store.suppression import STOP, Entry
 from threelane.worker.gateway import tables
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.inbound.joining import join
+from threelane.worker.inbound.media import types_of
 from threelane.worker.inbound.report import InboundReply
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
@@ -76,6 +77,9 @@ def _reply(
     network: str,
     message: str,
     incomplete: str,
+    media: str,
+    media_types: str,
+    media_octets: str,
     owner: str,
     owned_by: str,
     texted: str | None,
@@ -224,7 +228,7 @@ async def _publish(
     *,
     incomplete: bool = False,
 ) -> str:
-    first = parts[0]
+    first, media = parts[0], [one for part in parts for one in part.media]
     is_whole = not incomplete and is_person(first.from_)  # a word is a whole message
     read = policy.read(text, first.from_) if is_whole else NOTHING
     whom = await audience.find(client, first.from_, first.to, text, now)
@@ -258,6 +262,9 @@ async def _publish(
         network=first.network,
         message=related,
         incomplete="1" if incomplete else "",
+        media=str(len(media) or ""),
+        media_types=types_of(media),
+        media_octets=str(sum(one.octets for one in media) or ""),
         owner=whom.owner,
         owned_by=whom.owned_by,
         texted=whom.texted,
@@ -269,6 +276,8 @@ async def _publish(
         confirm_again_ms=confirm.AGAIN_MS,
         now=now,
     )
+    for one in media if is_new else ():
+        metrics.REPLY_MEDIA.labels(one.kind).inc()
     result = (read.result or "told") if is_new else "repeated"
     _count(result, first, read.word)
     return result
