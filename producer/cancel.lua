@@ -1,6 +1,6 @@
 -- PARTS move
 -- Cancel messages that are certainly not sent, each atomically: afterwards no worker can claim them. One with an attempt
--- in progress, or in doubt, is marked: move.lua ends it instead of trying it again.
+-- in progress, in doubt or sent, is marked: move.lua ends it instead of trying it again.
 -- KEYS  records   ARG  now, keep_ms, gateway_stops (the gateway can stop messages that it holds), ids
 -- ->    for each id the result and the state that it was or is in: 'cancelled:queued'; or 'unknown'
 local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.paused] = true, [Status.dead] = true}
@@ -20,12 +20,13 @@ each(ARG.ids, function(i, id)
   elseif (from == Status.sent or MAY_BE_SENT[from]) and ARG.gateway_stops
     and (tonumber(known.gateway_due) or 0) > ARG.now then
     redis.call('ZADD', KEY.stopping, ARG.now, id)
-    if MAY_BE_SENT[from] then write_first(record, Field.cancel, mark) end
+    write_first(record, Field.cancel, mark)
     answers[i] = (MAY_BE_SENT[from] and CancelResult.not_retried or CancelResult.asked) .. ':' .. from
   elseif MAY_BE_SENT[from] then
     write_first(record, Field.cancel, mark)
     answers[i] = CancelResult.not_retried .. ':' .. from
   else
+    if from == Status.sent then write_first(record, Field.cancel, mark) end  -- it may return to its lane
     answers[i] = CancelResult.too_late .. ':' .. from
   end
 end)

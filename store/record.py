@@ -23,7 +23,7 @@ class Field(StrEnum):
     PARTS = "parts"
     ACCEPTED = "accepted"  # when
     EXPIRES = "expires"  # when its validity ends
-    BODY = "body"  # the message as JSON, until it was sent or ended
+    BODY = "body"  # the message as JSON, until it ended
     PRINT = "print"  # a fingerprint of its content, under a client message id
     DUE = "due"  # when to send it, if not immediately
     CENTRE = "centre"  # the cost centre
@@ -55,7 +55,7 @@ class Field(StrEnum):
     WAITS = "waits"  # seconds before each retry
     ENDED = "ended"  # when
     # from receipt
-    CHARGE = "charge"  # millionths of a credit
+    CHARGE = "charge"  # millionths of a credit, of all attempts
     NETWORK = "network"  # the network's status
     RANK = "rank"  # the position of that status in the delivery
     CHARGE_RANK = "charge_rank"  # the rank of the report with the charge
@@ -67,8 +67,13 @@ class Field(StrEnum):
     DOUBTED = "doubted"  # since when it is in doubt: its request had ended by then
     RETRY = "retry"  # in doubt after a temporary refusal: when to retry it if no look-up finds it
     RESENT = "resent"  # when it was sent again from doubt, which happens once at most
-    # from cancel, during an attempt or in doubt
+    # from cancel, during an attempt, in doubt or at the gateway
     CANCEL = "cancel"  # when it was cancelled, and for how long its record is kept then: no further attempt is made
+    # from a return: the gateway had accepted it, and refused it for the account later; this happens once at most
+    RETURNED = "returned"  # when
+    FORMER_ID = "former_id"  # the gateway's id of the attempt that ended so; what carries it is of that attempt
+    FORMER_STATUS = "former_status"  # the network's status that ended it
+    FORMER_CHARGE = "former_charge"  # of that attempt, if it is known; CHARGE includes it
     # from redrive
     REDRIVEN = "redriven"  # when
     # from any move off the plain path
@@ -142,6 +147,8 @@ _NUMBERS = (
     Field.DOUBTED,
     Field.RETRY,
     Field.RESENT,
+    Field.RETURNED,
+    Field.FORMER_CHARGE,
     Field.REDRIVEN,
     Field.LATE,
     Field.SWEEPS,

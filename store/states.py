@@ -50,7 +50,8 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
         Status.UNKNOWN,
         *_REPORTED,
     },
-    Status.SENT: {Status.UNKNOWN, Status.IN_DOUBT, *_REPORTED},  # in doubt: the gateway no longer knows it
+    # in doubt: the gateway no longer knows it; queued: the gateway refused it for the account after all
+    Status.SENT: {Status.UNKNOWN, Status.IN_DOUBT, Status.QUEUED, Status.PAUSED, *_REPORTED},
     Status.DEAD: {Status.QUEUED, Status.PAUSED, Status.SENT, *_REPORTED},  # redrive, or a receipt
     Status.DELIVERED: set(),
     Status.UNDELIVERED: set(),

@@ -50,6 +50,7 @@ class Count(StrEnum):
     VERIFIED = "verified", "lane", "code"  # temporary refusals that are looked up before their retry
     REOPENED = "reopened", "lane"  # sent messages that the gateway no longer knows
     HIDDEN = "hidden"  # accepted messages that no look-up found within the longest grace period
+    RETURNED = "returned", "lane", "code"  # sent messages that go back to their lane, refused for the account
     RENAMED = "renamed", "lane"  # sent messages that the gateway knows by another of its ids
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"

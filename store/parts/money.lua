@@ -34,12 +34,22 @@ local function centre_scope(name) return 'centre:' .. name end
 local function producer_scope(name) return 'producer:' .. name end
 
 local DAY = 86400
-local BUDGETED = {Field.period, Field.counted, Field.ledger, Field.centre, Field.producer, Field.estimate, Field.charge}
+local BUDGETED = {Field.period, Field.counted, Field.ledger, Field.centre, Field.producer, Field.estimate, Field.charge,
+  Field.charge_rank, Field.former_charge}
+
+-- -> the charge of the last attempt: all of it, unless the message was returned; nil while it is unknown.
+local function last_charge(known, is_reported)
+  if not known.charge then return nil end
+  local own = tonumber(known.charge) - (tonumber(known.former_charge) or 0)
+  local is_known = is_reported or own ~= 0 or known.charge_rank or not known.former_charge
+  return is_known and own or nil
+end
 
 -- Update the amount of a message in the budgets of its cost centre and producer; without a budget it has no period.
-local function budget(record, status)
+local function budget(record, status, is_reported)
   local known = read(record, BUDGETED)
-  local amount = share(status, tonumber(known.estimate) or 0, known.charge and tonumber(known.charge))
+  local amount = (tonumber(known.former_charge) or 0)
+    + share(status, tonumber(known.estimate) or 0, last_charge(known, is_reported))
   local more = amount - (tonumber(known.counted) or 0)
   if more == 0 then return end
   write(record, Field.counted, amount)
@@ -91,23 +101,38 @@ local function over(centre, producer, amount, day)
   return full
 end
 
--- Store the charge of a message and count its difference to the last known charge. `known` must have these fields, too.
-local PAID = {Field.charge, Field.ledger, Field.centre, Field.producer, Field.country, Field.parts}
-local function pay(record, known, amount)
-  local more = amount - (tonumber(known.charge) or 0)
+local PAID = {Field.charge, Field.ledger, Field.centre, Field.producer, Field.country, Field.parts, Field.former_charge}
+
+-- Store what a message costs, and count the difference to what was known. `known` must have the fields of PAID.
+-- is_first  no charge of this attempt was known
+local function cost(record, known, amount, is_first, is_of_last)
+  local more, had_charge = amount - (tonumber(known.charge) or 0), known.charge
   write(record, Field.charge, string.format('%d', amount))
-  if known.period then budget(record, known.status) end
-  if not known.charge then
+  known.charge = amount
+  if known.period then budget(record, known.status, is_of_last) end
+  if is_first then
     count_of(Count.charged_parts, known.lane, tonumber(known.parts))
-    count_of(Count.charged_messages_to, known.country or '')
+    if not had_charge then count_of(Count.charged_messages_to, known.country or '') end
     count_of(Count.charged_parts_to, known.country or '', tonumber(known.parts))
   end
-  known.charge = amount
   if more == 0 then return end
   count(Count.charged .. known.lane .. ':' .. (known.ledger or known.centre or ''), more)
   count(Count.charged_by .. 'producer:' .. (known.producer or ''), more)
   count(Count.charged_by .. 'country:' .. (known.country or ''), more)
   burnt = burnt + more
+end
+
+-- Store the charge of a message's last attempt.
+local function pay(record, known, amount)
+  cost(record, known, amount + (tonumber(known.former_charge) or 0), last_charge(known) == nil, true)
+end
+
+-- Store the charge of the attempt that ended before the message was returned.
+local function pay_former(record, known, amount)
+  local own, is_first = last_charge(known), not known.former_charge
+  known.former_charge = amount
+  write(record, Field.former_charge, string.format('%d', amount))
+  cost(record, known, amount + (own or 0), is_first, own ~= nil)
 end
 
 -- Update the sum of the estimates of messages that are not sent yet, and their number.

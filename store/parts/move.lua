@@ -55,10 +55,10 @@ local function follow_wait(record, id, known, from, to)
   end
 end
 
-local ATTEMPTED = {[Status.sending] = true, [Status.in_doubt] = true}
+local ATTEMPTED = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
 local TRIED_AGAIN = {[Status.scheduled] = true, [Status.queued] = true, [Status.dead] = true}  -- or redriven
 
--- End a message that was cancelled during its last attempt, which was not accepted. -> its new state
+-- End a message that was cancelled during its last attempt, or after it, and was not sent. -> its new state
 local function end_cancelled(record, known)
   local keep_ms = string.match(known.cancel, '^%d+ (%d+)$')
   given = nil
@@ -69,7 +69,7 @@ local function end_cancelled(record, known)
 end
 
 -- Move a record from the state in `known` to another, if the table allows it, and write the given fields; -> true, or
--- false and nothing changed. The token is deleted with its attempt, the body with the last one. A message that was cancelled
+-- false and nothing changed. The token is deleted with its attempt, the body with its message's end. A message that was cancelled
 -- meanwhile is cancelled instead of tried again, and one of a paused batch is paused: known.status is its new state.
 local function move(record, id, known, to, score, ...)
   local from = known.status
@@ -81,7 +81,7 @@ local function move(record, id, known, to, score, ...)
   if known.cancel and ATTEMPTED[from] and TRIED_AGAIN[to] then to = end_cancelled(record, known) end
   to, score = pause.instead(record, id, known, to, score)
   if to ~= Status.paused then pause.forget(record, id, known) end
-  if to == Status.sent or is_final(to) then
+  if is_final(to) or from == Status.dead and to == Status.sent then
     drop(record, Field.body, Field.token)
   elseif from == Status.sending then
     drop(record, Field.token)

@@ -16,10 +16,9 @@ from threelane.runtime.exits import Exit
 from threelane.store import keys, missing, suppression
 from threelane.store.tally import Count
 from threelane.worker.account import balance, hold
-from threelane.worker.account.hold import Hold
 from threelane.worker.dead import redrive as dead_letters
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
-from threelane.worker.send.settle import hold_all
+from threelane.worker.send.settle import Settlement
 
 ZA = "27831234567"
 
@@ -210,10 +209,13 @@ def test_a_hold_by_hand_holds_and_its_resume_lets_go(system: System) -> None:
 
 def test_a_manual_hold_is_lifted_only_manually(system: System) -> None:
     """Neither credit that is there again nor other credentials end it, nor a hold of the gateway's that came later."""
+    refused = system.take()
+    (claimed,) = system.claim(3, [refused], "token").claimed
     hold.put(system.sync, "account", "audit", system.now)
     assert not system.run(balance.lift(system.client, system.now))
     assert not hold.is_of_settings(hold.holds(system.sync, system.now)["account"])
-    system.run(hold_all(system.client, [Hold("account", "301", "no_credit")], system.now))
+    outcome = AttemptOutcome(OutcomeKind.REFUSED, "301", "No credit left")
+    assert [True] == system.settle([Settlement(claimed, outcome, system.judge(claimed, outcome))])
     assert "audit" == hold.holds(system.sync, system.now)["account"].cause
     assert hold.resume(system.sync, "account", system.now)
 

@@ -56,6 +56,13 @@ def system(redis_server: RedisServer) -> Iterator[System]:
         yield made
 
 
+def attempts_charged(record: dict[str, str]) -> int:
+    """Return how many attempts of a message have a known charge: two at most, if it was returned."""
+    former = record.get("former_charge")
+    last = "charge" in record and (former is None or "charge_rank" in record or record["charge"] != former)
+    return (former is not None) + last
+
+
 class Walk:
     """Steps drawn from a seed, and what must be true after each."""
 
@@ -191,13 +198,13 @@ class Walk:
         assert +charged == +Counter(tallied)
         burnt = sum(int(n) for n in self.system.sync.hvals(keys.BURN))  # type: ignore[union-attr]
         assert sum(int(one.get("charge", 0)) for one in seen.records.values()) == burnt
-        parts = sum(int(one["parts"]) for one in seen.records.values() if "charge" in one)
+        parts = sum(int(one["parts"]) * attempts_charged(one) for one in seen.records.values())
         assert parts == sum(n for k, n in seen.tally.items() if k.startswith("charged_parts:"))
         to_countries: Counter[str] = Counter()
         for record in seen.records.values():
             if "charge" in record:
                 to_countries[f"charged_messages_to:{record['country']}"] += 1
-                to_countries[f"charged_parts_to:{record['country']}"] += int(record["parts"])
+                to_countries[f"charged_parts_to:{record['country']}"] += int(record["parts"]) * attempts_charged(record)
         names = ("charged_messages_to:", "charged_parts_to:")
         assert to_countries == Counter({k: n for k, n in seen.tally.items() if k.startswith(names)})
 
@@ -206,18 +213,19 @@ class Walk:
         for record in seen.records.values():
             if "period" not in record:
                 continue
-            amount, charge = int(record.get("counted", 0)), int(record.get("charge", 0))
+            former = int(record.get("former_charge", 0))  # of the attempt before the message was returned
+            amount, charge = int(record.get("counted", 0)) - former, int(record.get("charge", 0)) - former
             assert amount >= 0
             if record["status"] in {"dead", "cancelled", "expired", "emulated"}:
                 assert charge == amount, f"not given back: {record}"
-            elif "charge" not in record or record["status"] in WAITING:
+            elif attempts_charged(record) == ("former_charge" in record) or record["status"] in WAITING:
                 assert max(charge, int(record.get("estimate", 0))) == amount, f"not reserved: {record}"
             elif record["status"] != "sent":
                 assert charge == amount, f"not settled: {record}"
             for period in (record["period"], record["period"][:6]):
                 for scope in (f"centre:{record.get('centre', '')}", f"producer:{record.get('producer', '')}"):
                     if not scope.endswith(":"):
-                        counted[period, scope] += amount
+                        counted[period, scope] += amount + former
         spent_now: Counter[tuple[str, str]] = Counter()
         for key in self.system.sync.scan_iter(keys.SPENT + "*"):
             assert 0 < self.system.sync.pttl(key)

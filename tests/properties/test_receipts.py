@@ -29,6 +29,7 @@ from threelane.store.states import FINAL, Status
 from threelane.worker.gateway.outcome import EMULATED, AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound import central
 from threelane.worker.inbound.report import StatusReport
+from threelane.worker.policy.statuses import OF_ACCOUNT
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.receipt.poll import poll
 from threelane.worker.receipt.receipt import GIVEN_BACK
@@ -90,6 +91,7 @@ OUTCOMES = {
     "emulated": EMULATED, "never known": TAKEN,
 }
 # fmt: on
+RETURNS = ("sending", "sent", "in doubt", "to be retried")  # tried once, and valid
 WITH_A_PAST = ("expired here", "queued again", "never known")
 
 
@@ -144,6 +146,8 @@ def truth(story: Story) -> Truth:
     ends = [one for one in story.reports if one.step.at == END]
     on_the_way = sorted((one for one in story.reports if 0 < one.step.at < END), key=lambda one: one.step.at)
     best = ends[0] if ends else on_the_way[-1] if on_the_way else None
+    if best and best.name in OF_ACCOUNT and story.state in RETURNS:
+        return Truth(Status.QUEUED, "", former_charge(story, best))
     nothing = [one for one in story.reports if one.step.at == UNKNOWN]
     other_ends = [one for one in ends if best and one.name != best.name]
     trusted = (
@@ -154,6 +158,19 @@ def truth(story: Story) -> Truth:
     if best and best.step.becomes and stands not in FINAL:
         stands = best.step.becomes
     return Truth(stands, best.name if best else "", charge)
+
+
+def former_charge(story: Story, end: StatusSent) -> int:
+    """Return what the attempt cost that ended before its message was returned: by its end, or by what came before."""
+    place = story.reports.index(end)
+    before = story.reports[:place]
+    at = {step: [one for one in before if one.step.at == step] for step in range(END)}
+    latest_first = [one for step in range(END - 1, -1, -1) for one in at[step][::-1]]
+    named = next((one.charge for one in (end, *latest_first) if one.charge is not None), None)
+    if named is None and not isinstance(end.status, str):
+        return 1_000_000
+    late = (one.charge for one in story.reports[place:] if one.charge is not None)
+    return next(late, 0) if named is None else named
 
 
 @st.composite

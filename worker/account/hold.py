@@ -66,7 +66,6 @@ class Hold:
     needs: int = 0  # different numbers that must fail first
     at: int = 0  # when its cause happened; 0: when its message was sent, or now if it was not
     stale_ms: int = 0  # a cause this old holds nothing; 0: at any age
-    message_id: str = ""  # the message that it was learned from
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ class Doubt(NamedTuple):
     retry_at: int  # of a temporary refusal: when to retry it; 0: its answer is unknown
     on_doubt: str  # resend, hold or drop; "" if its content is gone, as it was sent before
     expires_at: int
+    was_returned: bool = False  # after an attempt with the same id of ours had ended
 
 
 class NextStep(NamedTuple):
@@ -56,6 +57,8 @@ def next_step(doubt: Doubt, answer: LookUp, evidence: Evidence, second_doubt: Se
     if now - doubt.since > GATEWAY_REMEMBERS:
         return NextStep(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
     again_at = evidence.next_look_up(doubt.since, now)
+    if doubt.was_returned:
+        return _of_second_attempt(doubt, evidence, max(again_at, now + evidence.delays_ms[0]), now)
     if answer.known is not Known.NOT_FOUND:
         return NextStep(Unresolved.LOOK_UP_AGAIN, max(again_at, now + evidence.delays_ms[0]))
     if doubt.retry_at:
@@ -71,6 +74,17 @@ def _without_look_ups(doubt: Doubt, evidence: Evidence, now: int) -> NextStep:
     if now < ends:
         return NextStep(Unresolved.LOOK_UP_AGAIN, ends)
     return NextStep(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
+
+
+def _of_second_attempt(doubt: Doubt, evidence: Evidence, again_at: int, now: int) -> NextStep:
+    """Look up again until its own copy is found or reported, and at the end of validity and the grace give it up.
+
+    The gateway knows the first attempt by the same id, and no document says which of the two it returns: neither that
+    one nor a 104 shows that it did not accept the second.
+    """
+    if now < doubt.expires_at + evidence.longest_ms:
+        return NextStep(Unresolved.LOOK_UP_AGAIN, again_at)
+    return NextStep(Status.UNKNOWN, now, code="earlier_attempt", reason="earlier_attempt", owner=Owner.GATEWAY)
 
 
 def _refused(doubt: Doubt, evidence: Evidence, now: int) -> NextStep:

@@ -5,7 +5,8 @@
 -- KEYS  records   ARG  now, keep_ms, looked_up
 -- ->    for each its lane when it was moved or put off, or '' when something else had settled it
 local ENDED = {[Status.dead] = Count.dead, [Status.unknown] = Count.unknown}
-local answers, FIELDS = {}, fields(Field.probes, Field.doubted, Field.retry, Field.resent, Field.code)
+local answers, FIELDS = {}, fields(Field.probes, Field.doubted, Field.retry, Field.resent, Field.code,
+  Field.former_id)
 each(ARG.looked_up, function(i, one)
   answers[i] = ''
   local record, id, to, at = KEY.records[i], one[LookedUp.id], one[LookedUp.to], one[LookedUp.at]
@@ -13,7 +14,8 @@ each(ARG.looked_up, function(i, one)
   local known = read(record, FIELDS)
   local resends = to == Status.queued and not known.retry
   if known.status == Status.in_doubt and (tonumber(known.probes) or 0) == one[LookedUp.probes]
-    and tonumber(known.doubted) == one[LookedUp.since] and not (resends and known.resent) then
+    and tonumber(known.doubted) == one[LookedUp.since] and not (resends and known.resent)
+    and not (to == Status.queued and known.former_id) then
     answers[i] = known.lane
     if one[LookedUp.counts] then add_one(record, Field.probes) end
     if code ~= '' then write(record, Field.code, code, Field.reason, one[LookedUp.reason], Field.owner, owner) end

@@ -27,6 +27,7 @@ from threelane.worker.receipt.probe import Probed, take_due
 from threelane.worker.receipt.receipt import receive
 
 LANE_1_SECONDS, RESOLVE_SECONDS = 0.25, 0.5
+OF_FORMER = LookUp(Known.FAILED, text="the attempt before")
 
 
 class LookedUp(Item, frozen=True):
@@ -67,6 +68,7 @@ async def resolve(
         return 0, {}
     doubts = [_doubt(one) for one in taken.messages]
     found = await _look_up(gateway, [one.id for one in doubts], per_request)
+    found = [OF_FORMER if one.is_former(answer) else answer for one, answer in zip(taken.messages, found, strict=True)]
     adopted = reports_of(
         (one.id, known) for one, known in zip(doubts, found, strict=True) if known.known is Known.FOUND
     )
@@ -94,7 +96,17 @@ def _doubt(one: Probed) -> Doubt:
     on_doubt = ""
     with suppress(UnreadableBody):  # if it is to be sent again, its claim makes it a dead letter
         on_doubt = body_of(one.body, one.id).on_doubt if one.body else ""
-    return Doubt(one.id, one.doubted, one.probes, one.lapses, one.resent_at > 0, one.retry_at, on_doubt, one.expires_at)
+    return Doubt(
+        one.id,
+        one.doubted,
+        one.probes,
+        one.lapses,
+        one.resent_at > 0,
+        one.retry_at,
+        on_doubt,
+        one.expires_at,
+        one.former_id != "",
+    )
 
 
 async def _write(

@@ -36,6 +36,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "worker_lost": "two attempts died with their worker; no look-up found it",
         "no_look_up": "the API offers no look-up, and no receipt came before its validity ended",
         "forgotten": "the gateway no longer knows it",
+        "earlier_attempt": "it was sent again after the gateway had refused it for the account; the response was lost, "
+        "and look-ups show only the attempt before",
         "no_receipt": "the gateway accepted it and never reported its outcome",
         "lapsed": "the worker died or lost its connection during the attempt; the gateway is queried",
         INTERNAL_ERROR.code: "Threelane's own code, or that of an added gateway, failed at this message; the text "

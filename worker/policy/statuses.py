@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, DecimalException
 from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from threelane.contract import gateways
 from threelane.contract.prices import CREDIT
@@ -28,6 +30,30 @@ STATUSES: dict[str, Status | None] = {
     "013": Status.CANCELLED,
     "014": Status.UNDELIVERED,
 }
+HOUR_MS = 3600_000
+
+
+class OfAccount(NamedTuple):
+    """What a status of the account holds: by the code of the same cause, its reason, and for how long."""
+
+    code: str
+    reason: str
+    lasts_ms: int = 0  # 0: until there is credit
+
+
+_NO_CREDIT = OfAccount("301", "no_credit")
+_MT_LIMIT = OfAccount("130", "mt_limit", HOUR_MS)  # a later refusal with code 130 has the time at which the limit ends
+OF_ACCOUNT: Mapping[str, OfAccount] = MappingProxyType(
+    {
+        "012": _NO_CREDIT,
+        "014": _MT_LIMIT,
+        "INSUFFICIENT_ACCOUNT_BALANCE": OfAccount("20", "insufficient_balance"),
+        "VOLUME_LIMIT": _MT_LIMIT,
+        "VOLUME_LIMIT_DAILY": _MT_LIMIT,
+        "VOLUME_LIMIT_MONTHLY": _MT_LIMIT,
+    }
+)
+"""The statuses that end a message for a cause of the account, and not of the message: it is sent again, once."""
 STOPPED = "006"  # the status of a successful cancel
 _HEXADECIMAL = {"00a": "010", "00b": "011", "00c": "012"}  # as old integrations write them
 

@@ -3,19 +3,21 @@
 -- A message that the gateway knows by another id of its own keeps that id; one that it does not know at all is in doubt.
 -- KEYS  records   ARG  now, keep_ms, look_up_at (of a doubt), updates
 -- ->    for each 'again', 'unknown', 'reopened', or '' when its end is known by now
-local NO_RECEIPT, answers, FIELDS = 'no_receipt', {}, fields(Field.gateway_id)
+local NO_RECEIPT, answers, FIELDS = 'no_receipt', {}, fields(Field.gateway_id, Field.former_id, Field.expires)
 each(ARG.updates, function(i, one)
   answers[i] = ''
   local record, id, again_at = KEY.records[i], one[PollUpdate.id], one[PollUpdate.again_at]
   local known = read(record, FIELDS)
   local gateway_id = one[PollUpdate.gateway_id]
-  if gateway_id ~= '' and known.status and gateway_id ~= known.gateway_id then
+  local is_ours = known.gateway_id and gateway_id ~= known.gateway_id and gateway_id ~= known.former_id
+  if gateway_id ~= '' and known.status and is_ours then
     note_owner(known.gateway_id, gateway_id, id)
     write(record, Field.gateway_id, gateway_id)
     count_of(Count.renamed, known.lane)
   end
   if known.status == Status.sent then
     if one[PollUpdate.counts] then add_one(record, Field.asks) end
+    if one[PollUpdate.is_gone] or tonumber(known.expires) <= ARG.now then drop(record, Field.body) end
     if one[PollUpdate.is_gone] then
       drop(record, Field.probes, Field.retry)
       move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.doubted, ARG.now, Field.code, Disowned.code,

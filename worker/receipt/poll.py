@@ -7,7 +7,7 @@ message six days after it was sent; then its state is unknown.  The statuses tha
 A message is looked up by our id where the API can, since the gateway's may have come with another message's response.
 What is found under another id of the gateway's keeps that one.  If the gateway does not know our id, its own counts,
 unless a report named that for another message.  What it knows by neither is in doubt again, and is not sent again: its
-content is gone.
+content is deleted.  Of a message that was returned, our id may mean the attempt before: then the gateway's id counts.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ async def _look_up(gateway: Gateway, one: Probed, *, is_ours: bool) -> Answered:
     """Look up by our id, which no other message has; by the gateway's where the API cannot, or does not know ours."""
     if gateway.can_look_up or not one.gateway_id:
         by_ours = await gateway.look_up(one.id)
+        if one.is_former(by_ours):
+            by_ours = LookUp(Known.NOT_FOUND if one.gateway_id else Known.FAILED, text="the attempt before")
         if by_ours.known is not Known.NOT_FOUND or not one.gateway_id:
             is_other = by_ours.known is Known.FOUND and by_ours.gateway_id != one.gateway_id
             return Answered(by_ours, is_renamed=is_other and one.gateway_id != "")

@@ -12,6 +12,7 @@ from threelane.store.keys import RecordKey
 from threelane.store.scripts import script
 from threelane.store.states import Status
 from threelane.store.visibility import Sight, Visibility
+from threelane.worker.gateway.outcome import LookUp
 from threelane.worker.process.settings import WorkerSettings
 
 REQUESTS_AT_ONCE = 20  # of one lane and state in one process
@@ -32,6 +33,11 @@ class Probed(NamedTuple):
     resent_at: int  # from doubt; 0: never
     retry_at: int  # in doubt after a temporary refusal; 0: not
     expires_at: int
+    former_id: str = ""  # the gateway's id of the attempt that ended before the message was returned
+
+    def is_former(self, found: LookUp) -> bool:
+        """Return whether a look-up found only the attempt that ended before the message was returned."""
+        return self.former_id != "" and found.gateway_id == self.former_id
 
 
 class Taken(NamedTuple):
@@ -49,7 +55,8 @@ def _taken(reply: Any) -> Taken:
 def _probed(
     message_id: bytes, probes: bytes, doubted: bytes, lapses: bytes, body: bytes, gateway_id: bytes, *rest: bytes
 ) -> Probed:
-    sent, polls, resent, retry, expires = map(int, rest)
+    *numbers, former_id = rest
+    sent, polls, resent, retry, expires = map(int, numbers)
     return Probed(
         message_id.decode(),
         int(probes),
@@ -62,6 +69,7 @@ def _probed(
         resent,
         retry,
         expires,
+        former_id.decode(),
     )
 
 

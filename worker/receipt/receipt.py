@@ -6,9 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import redis.asyncio
 
+from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
 from threelane.store import keys
@@ -19,24 +21,15 @@ from threelane.worker.account.hold import Hold
 from threelane.worker.gateway.outcome import Known, LookUp
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.rule import Scope
-from threelane.worker.policy.statuses import meaning
+from threelane.worker.policy.statuses import HOUR_MS, OF_ACCOUNT, OfAccount, meaning
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import Keeping
-from threelane.worker.send.settle import hold_all
+from threelane.worker.send.settle import Holding, holding, log_held
 
 MAX_TEXT = 300  # characters
 SCHEDULED = ("011", "SCHEDULED")
 AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
-HOUR = 3600_000  # ms
-HOLDING = {  # statuses of the account: the code of the same cause, the reason, ms (0: until there is credit)
-    "012": ("301", "no_credit", 0),
-    "014": ("130", "mt_limit", HOUR),
-    "INSUFFICIENT_ACCOUNT_BALANCE": ("20", "insufficient_balance", 0),
-    "VOLUME_LIMIT": ("130", "mt_limit", HOUR),
-    "VOLUME_LIMIT_DAILY": ("130", "mt_limit", HOUR),
-    "VOLUME_LIMIT_MONTHLY": ("130", "mt_limit", HOUR),
-}
-STALE_MS = HOUR  # after this a report of no credit proves nothing: the balance is read each minute
+STALE_MS = HOUR_MS  # after this a report of no credit proves nothing: the balance is read each minute
 GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # like 010 and 006: these are not charged
 
 
@@ -46,6 +39,8 @@ class ReceiptResult(StrEnum):
     MOVED = "moved"
     NOTED = "noted"  # no move
     REPEATED = "repeated"
+    RETURNED = "returned"  # the gateway refused it for the account: back to its lane, once
+    EARLIER = "earlier"  # of the attempt before it was returned
     LATE = "late"  # the message ended before
     NEVER_SENT = "never_sent"
     UNKNOWN = "unknown"
@@ -70,13 +65,26 @@ class Reported(Item, frozen=True):
     rank: int  # 0 to 4
     text: str
     assumed: Assumed
+    code: str  # that a cause of the account has; "" if it ended for no such cause
+    reason: str
 
 
-@script(__file__, texts, [ReceiptResult, Assumed])
+def _applied(reply: Any) -> tuple[list[str], list[str]]:
+    answers, held = reply
+    return texts(answers), texts(held)
+
+
+@script(__file__, _applied, [ReceiptResult, Assumed, Owner])
 def _receipt(
-    *, records: Sequence[RecordKey], now: int, keep_ms: int, poll_ms: int, reports: Sequence[Reported]
+    *,
+    records: Sequence[RecordKey],
+    now: int,
+    keep_ms: int,
+    poll_ms: int,
+    holds: Sequence[Holding],
+    reports: Sequence[Reported],
 ) -> None:
-    """Apply reports; returns the effect of each, followed by a space and the message's trace if it has one."""
+    """Apply reports; returns the effect of each, with the message's trace if it has one, and what is on hold now."""
 
 
 async def receive(
@@ -86,16 +94,23 @@ async def receive(
     now: int,
     tracer: Tracer | None = None,
 ) -> list[str]:
-    """Apply reports; returns the effect of each: moved, noted, repeated, late, never_sent or unknown."""
+    """Apply reports; returns the effect of each, a `ReceiptResult`.
+
+    A status of the account holds it in the same step, so that a message which returns to its lane waits there.
+    """
     began_ns = time.time_ns()
-    replies = await _receipt.run(
+    causes = [OF_ACCOUNT.get(one.network_status) for one in reports]
+    holds = [_hold(one, cause) if cause else None for one, cause in zip(reports, causes, strict=True)]
+    replies, held = await _receipt.run(
         client,
         records=keys.records(one.id for one in reports),
         now=now,
         keep_ms=keeping.keep,
         poll_ms=keeping.first_poll,
-        reports=[_reported(one) for one in reports],
+        holds=[holding(hold, place, now) for place, hold in enumerate(holds, 1) if hold],
+        reports=[_reported(one, cause) for one, cause in zip(reports, causes, strict=True)],
     )
+    log_held(held, [hold for hold in holds if hold])
     answers = [reply.partition(" ") for reply in replies]
     results = [result for result, _, _ in answers]
     for result, times in Counter(results).items():
@@ -107,32 +122,16 @@ async def receive(
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
             tracer.record("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
-    await _hold(
-        client, [one for one, result in zip(reports, results, strict=True) if result == ReceiptResult.MOVED], now
-    )
     return results
 
 
-async def _hold(client: redis.asyncio.Redis, moved: Sequence[StatusReport], now: int) -> None:
-    """Put the account on hold after reports of no credit or of a limit, from the time at which that happened."""
-    holds = [_cause(one, *HOLDING[one.network_status]) for one in moved if one.network_status in HOLDING]
-    if holds:
-        await hold_all(client, holds, now)
+def _hold(one: StatusReport, cause: OfAccount) -> Hold:
+    """Return the hold of the account from the time at which a report's cause happened."""
+    stale_ms = 0 if cause.lasts_ms else STALE_MS
+    return Hold(Scope.ACCOUNT, cause.code, cause.reason, lasts_ms=cause.lasts_ms, at=one.at, stale_ms=stale_ms)
 
 
-def _cause(one: StatusReport, code: str, reason: str, lasts_ms: int) -> Hold:
-    return Hold(
-        Scope.ACCOUNT,
-        code,
-        reason,
-        lasts_ms=lasts_ms,
-        at=one.at,
-        stale_ms=0 if lasts_ms else STALE_MS,
-        message_id=one.id,
-    )
-
-
-def _reported(one: StatusReport) -> Reported:
+def _reported(one: StatusReport, cause: OfAccount | None) -> Reported:
     return Reported(
         one.id,
         one.gateway_id,
@@ -142,6 +141,8 @@ def _reported(one: StatusReport) -> Reported:
         rank(one),
         (one.text or one.network_status)[:MAX_TEXT],
         _assumed(one.network_status),
+        cause.code if cause and one.to else "",
+        cause.reason if cause and one.to else "",
     )
 
 

@@ -232,6 +232,7 @@ class Attempts:
         now, began_ns = self._clock.now(), time.time_ns()
         with metrics.UNDER_WAY.track_inprogress(), self._seconds.time():
             outcomes = await self._call([one.message for one in batch], claimed_at, now)
+        outcomes = [_of_this_attempt(one, outcome) for one, outcome in zip(batch, outcomes, strict=True)]
         self._note_accepted(batch, outcomes, now)
         if self._breaker.heed(outcomes, now, self._clock.now()):
             await self._breaker.report(self._client, self._clock.now())
@@ -241,9 +242,12 @@ class Attempts:
         return settlements
 
     def _note_accepted(self, batch: Sequence[Claimed], outcomes: Sequence[AttemptOutcome], began_at: int) -> None:
-        """Note the latest accepted message, on which the visibility of look-ups is measured."""
+        """Note the latest accepted message, on which the visibility of look-ups is measured.
+
+        Look-ups find the attempt before of one that was returned.
+        """
         for one, outcome in zip(batch, outcomes, strict=True):
-            if outcome.kind is OutcomeKind.ACCEPTED:
+            if outcome.kind is OutcomeKind.ACCEPTED and not one.former_id:
                 self.last_accepted = LastAccepted(one.id, began_at, self._clock.now())
                 return
 
@@ -308,6 +312,13 @@ class Attempts:
         self._unrecorded.remove(one.claimed for one in settlements)
         if held or self._narrowed:
             self._heed(held, self._clock.now())
+
+
+def _of_this_attempt(one: Claimed, outcome: AttemptOutcome) -> AttemptOutcome:
+    """Return an attempt's outcome; an acceptance with the id of the attempt before shows nothing of this one."""
+    if outcome.kind is OutcomeKind.ACCEPTED and outcome.gateway_id == one.former_id:
+        return AttemptOutcome(OutcomeKind.UNREADABLE, text="the id of the attempt before")
+    return outcome
 
 
 def _scopes(message: Message) -> tuple[str, ...]:

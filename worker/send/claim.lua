@@ -8,7 +8,8 @@
 --       this worker knows), gateway (the scope of the breaker), credentials (the scope of this worker's), pass_token
 --       ('', or the prober's: it may claim one message although the breaker is open), ids
 -- ->    {'held'}, or {wait ms (0: all were served), entries}; an entry is
---       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one, faults, producer} or {'expired', id} or {'cancelled', id}
+--       {'claimed', id, attempt, first tried, queued at, accepted, body, its trace if it has one, faults, producer, the
+--       gateway's id of the attempt before it was returned} or {'expired', id} or {'cancelled', id}
 --       or {'suppressed', id, why} or {'held', id, scope}: its sender or prefix is on hold, and the message waits; an
 --       inferred hold stops no message of lane 1, and lets one of the others through as its probe now and then
 --       or {'early', id}: it is for the gateway's scheduler, which does not take its validity yet
@@ -154,7 +155,7 @@ end
 
 local function claimed(id, known, attempt, first, queued_at)
   return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace or '',
-    known.faults or '0', known.producer or ''}
+    known.faults or '0', known.producer or '', known.former_id or ''}
 end
 
 -- Return whether this is the prober, which may claim one message.

@@ -83,6 +83,7 @@ class Claimed:
     claimed_at: int
     trace: str = ""  # the W3C traceparent of its accept, if it is traced
     faults: int = 0  # earlier attempts in which our own code failed
+    former_id: str = ""  # the gateway's id of the attempt that ended before the message was returned
 
     @property
     def id(self) -> str:
@@ -160,7 +161,7 @@ def _read_all(entries: Sequence[Sequence[bytes]], token: str, now: int) -> tuple
 
 
 def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
-    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults, producer = entry
+    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults, producer, former_id = entry
     return Claimed(
         _of_producer(body_of(body, raw_id.decode()), producer.decode()),
         token,
@@ -171,6 +172,7 @@ def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
         now,
         trace.decode(),
         int(faults),
+        former_id.decode(),
     )
 
 

@@ -1,8 +1,7 @@
 -- PARTS move, suppression, evidence, owners
 -- Record the results of attempts, and what they show of the account, senders and prefixes. Only the holder of a message's
 -- token may; settling ends the token.
--- KEYS  records (of the settlements; without any, of the messages that the holds were learned from), texted (marks of who
---       texted a person; as many)
+-- KEYS  records, texted (marks of who texted a person; as many)
 -- ARG   now, assumes (the API reports no charges), holds, settlements
 -- ->    for each settlement 1, 2 when it was cancelled meanwhile and is not tried again, or 0 when the message has another
 --       token: it was settled elsewhere; the scopes that are on

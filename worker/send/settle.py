@@ -116,52 +116,36 @@ async def settle(
 
     ``assumes``: the API reports no charges, so the estimate counts as the charge of a sent message.
     """
-    learned = [
-        (replace(one.decision.hold, at=now, message_id=one.claimed.id), place)
-        for place, one in enumerate(settlements, 1)
-        if one.decision.hold
-    ]
+    learned = {
+        place: replace(one.decision.hold, at=now) for place, one in enumerate(settlements, 1) if one.decision.hold
+    }
     marks = [_mark(one, now) for one in settlements]
-    each = [_settling(one, keeping, now, field) for one, (_, field) in zip(settlements, marks, strict=True)]
-    settled = await _write(client, learned, now, each, [key for key, _ in marks], assumes=assumes)
+    settled = await _settle.run(
+        client,
+        records=keys.records(one.claimed.id for one in settlements),
+        texted=[key for key, _ in marks],
+        now=now,
+        assumes=assumes,
+        holds=[holding(hold, place, now) for place, hold in learned.items()],
+        settlements=[_settling(one, keeping, now, field) for one, (_, field) in zip(settlements, marks, strict=True)],
+    )
+    log_held(settled.held, list(learned.values()))
+    for scope in settled.lifted:
+        logs.event("resumed", level=30, scope=scope.partition(":")[0], by="probe")
     _log(settlements, settled)
     return settled
 
 
-async def hold_all(client: redis.asyncio.Redis, holds: Sequence[Hold], now: int) -> None:
-    """Put the account on hold for what no attempt caused; a longer hold replaces a shorter one."""
-    await _write(client, [(hold, place) for place, hold in enumerate(holds, 1)], now)
-
-
-async def _write(
-    client: redis.asyncio.Redis,
-    learned: Sequence[tuple[Hold, int]],
-    now: int,
-    settlements: Sequence[Settling] = (),
-    marked: Sequence[TextedKey] = (),
-    *,
-    assumes: bool = False,
-) -> Settled:
-    ids = [one.id for one in settlements] or [hold.message_id for hold, _ in learned]
-    settled = await _settle.run(
-        client,
-        records=keys.records(ids),
-        texted=marked or [texted.NO_KEY] * len(ids),
-        now=now,
-        assumes=assumes,
-        holds=[_holding(hold, place, now) for hold, place in learned],
-        settlements=settlements,
-    )
-    codes = {hold.scope: hold for hold, _ in learned}
-    for scope in settled.held:
-        hold = codes[scope.partition(OF_PRODUCER)[0]]
+def log_held(scopes: Sequence[str], learned: Sequence[Hold]) -> None:
+    """Log the scopes that are on hold from now, each with its cause."""
+    causes = {hold.scope: hold for hold in learned}
+    for scope in scopes:
+        hold = causes[scope.partition(OF_PRODUCER)[0]]
         logs.event("held", level=30, scope=scope.partition(":")[0], code=hold.code, reason=hold.cause)
-    for scope in settled.lifted:
-        logs.event("resumed", level=30, scope=scope.partition(":")[0], by="probe")
-    return settled
 
 
-def _holding(hold: Hold, place: int, now: int) -> Holding:
+def holding(hold: Hold, place: int, now: int) -> Holding:
+    """Return a hold as a script takes it; ``place`` is that of its message in the script's list, from 1."""
     entry = encode_hold(hold, now).decode()
     return Holding(hold.scope, entry, hold.at, hold.lasts_ms, hold.stale_ms, hold.needs, place)
 
