@@ -19,6 +19,7 @@ from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime import extras, secret_files, tls, variables
 from threelane.runtime.settings import ApiSettings, InvalidSettings, Settings, gateway_problems, load
+from threelane.worker.gateway import reach
 from threelane.worker.gateway.choose import gateway, missing_credentials
 from threelane.worker.gateway.overrides import WrongPolicy
 from threelane.worker.gateway.overrides import check as check_policy
@@ -245,7 +246,8 @@ async def _account(settings: WorkerSettings) -> Finding:
     what = f"account at {settings.gateway_address}, API {api.name}"
     if isinstance(balance, float):
         grade = Grade.OK if balance > 0 else Grade.WARNING
-        return Finding(grade, what, f"credentials accepted, balance {balance:g}", "" if balance > 0 else "top up")
-    return Finding(
-        Grade.ERROR, what, balance, "check the credentials, the address, and that this host may call the API"
-    )
+        return Finding(
+            grade, what, f"active: credentials accepted, balance {balance:g}", "" if balance > 0 else "top up"
+        )
+    step = "check the credentials, the address, and that this host may call the API"
+    return Finding(Grade.ERROR, what, reach.why_unknown(balance), step)

@@ -48,8 +48,28 @@ def test_the_first_line_of_a_worker_has_api_account_balance_and_lanes(workers: W
     assert [] == [one for one in child.log.read_text(encoding="utf-8").splitlines() if not one.startswith("{")]
     assert line["gateway"] == API.name
     assert line["account"] == ("sandbox/sandbox" if "USER" in API.credentials else f"by the key of {API.name}")
-    assert line["balance"] == 100_000
+    assert ("running", 100_000) == (line["state"], line["balance"])
     assert line["lanes"] == [1, 2, 3]
+
+
+def test_the_outcome_of_each_attempt_is_logged_with_its_number_and_code(
+    producer: Producer, sandbox: Running, workers: Workers, until: Until
+) -> None:
+    """Who looks into one message finds what became of it, retries included, without a debug level."""
+    child = workers.start()
+    retried, dead = producer.send("27999190101", "Two").id, producer.send("27999112200", "Three").id
+    until(retried, Status.SENT)
+    until(dead, Status.DEAD)
+    outcomes = ("sent", "retried", "dead")
+    found = [line for line in log_of(child) if line["event"] in outcomes]
+
+    def logged(message_id: str) -> list[tuple[str, int, str]]:
+        mine = [line for line in found if line["id"] == message_id]
+        return [(line["event"], line["attempt"], line.get("code", "")) for line in mine]
+
+    assert [("retried", 1, API.code("901")), ("sent", 2, "")] == logged(retried)
+    assert [("dead", 1, API.code("122"))] == logged(dead)
+    assert {"info", "warning"} >= {line["level"] for line in found}
 
 
 def test_the_metrics_count_the_outcome_of_every_message(

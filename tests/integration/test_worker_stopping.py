@@ -74,10 +74,13 @@ def test_a_worker_that_cannot_reach_the_gateway_claims_nothing_and_is_not_ready(
     producer: Producer, workers: Workers, client: redis.Redis
 ) -> None:
     """Its login has no answer: the message keeps its place, without an attempt, for a worker that is logged in."""
-    workers.start(gateway_url="http://127.0.0.1:9", worker_name="away")
+    child = workers.start(gateway_url="http://127.0.0.1:9", worker_name="away")
     answer = producer.send("27999500001", "Hello")
     wait_until(lambda: b"login" in (client.hget(keys.worker("away"), "not_ready") or b""), what="its report")
-    wait_until(lambda: workers.events("waits_for_login"), what="its log")
+    (waits,) = wait_until(lambda: workers.events("waits_for_login"), what="its log")
+    assert "the connection is refused, or no route leads there" in waits["problem"]  # a summary, and no traceback
+    assert "Traceback" not in child.log.read_text(encoding="utf-8")
+    assert waits["problem"] in child.event("started")["state"]
     found = producer.status(answer.id)
     assert found
     assert (Status.QUEUED, 0) == (found.status, found.attempts)

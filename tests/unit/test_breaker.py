@@ -13,10 +13,11 @@ import redis.asyncio
 
 from threelane.gateways.http.gateway import read_balance
 from threelane.store import keys
-from threelane.worker.gateway.breaker import Breaker, evidence
+from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.breaking import close_breaker, reset, take_probe
 from threelane.worker.gateway.outcome import EMULATED, NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.reach import read
+from threelane.worker.gateway.summary import evidence
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.process.settings import WorkerSettings
 

@@ -61,7 +61,7 @@ def of_balance(balance: float | str) -> AccountAnswer:
     if seen.kind is OutcomeKind.REFUSED:
         return AccountAnswer(result=AccountResult.REFUSED, code=seen.code, text=balance)
     never_left = seen.kind in _NEVER_LEFT
-    return AccountAnswer(result=NOT_CALLED if never_left else UNKNOWN, text=balance)
+    return AccountAnswer(result=NOT_CALLED if never_left else UNKNOWN, text=reach.why_unknown(balance))
 
 
 def of_coverage(coverage: Coverage) -> AccountAnswer:

@@ -25,6 +25,7 @@ from threelane.worker.account.hold import Held
 from threelane.worker.gateway import reach, tables
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.summary import summary
 from threelane.worker.policy.rule import Scope, Table, Verdict
 from threelane.worker.process import metrics
 from threelane.worker.process.duty import Duty
@@ -66,7 +67,7 @@ def read(outcome: AttemptOutcome, table: Table, *, has_balance: bool = True) -> 
             return Login(True)
         case OutcomeKind.NOT_TRIED:
             return Login(False, reason="the answer to its login is unreadable")
-    return Login(False, reason=f"the gateway does not answer its login: {outcome.in_words()}")
+    return Login(False, reason=f"the gateway does not answer its login: {summary(outcome)}")
 
 
 def is_accepted() -> bool:

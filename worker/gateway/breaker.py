@@ -9,7 +9,6 @@ calls fail again as soon as another process gets an answer.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -23,6 +22,7 @@ from threelane.runtime import logs
 from threelane.store import keys, rows
 from threelane.worker.gateway.breaking import Breaking, scope_of, trip
 from threelane.worker.gateway.outcome import LONGEST_RETRY_AFTER_SECONDS, AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.summary import evidence, summary
 from threelane.worker.process.settings import WorkerSettings
 
 ANSWERS = frozenset({OutcomeKind.ACCEPTED, OutcomeKind.REFUSED})
@@ -31,7 +31,6 @@ FAILURES = frozenset({OutcomeKind.LOST, OutcomeKind.UNREADABLE, OutcomeKind.NOT_
 """The outcomes without an answer of the gateway; enough of them in a row open the breaker."""
 BEHIND_MS = 10_000  # most difference between clocks; a time further ahead is an error
 _SAME_MS = 1_000  # calls that failed together name nearly the same time
-_STATUS = re.compile(r"\bHTTP \d{3}\b|^[A-Za-z]{1,40}$")
 
 
 class Failure(NamedTuple):
@@ -186,7 +185,11 @@ class Breaker:
         elif opened_at:
             self.opened_at = opened_at
             if opened_at == now:  # otherwise it was open, and at most its next probe moved
-                logs.event("breaker_open", level=40, kind=str(outcome.kind), in_a_row=failure.in_a_row, owner="gateway")
+                about = {
+                    "problem": summary(outcome._replace(text=evidence(outcome.text))),
+                    "in_a_row": failure.in_a_row,
+                }
+                logs.event("breaker_open", level=40, kind=str(outcome.kind), owner="gateway", **about)
 
     async def load(self, client: redis.asyncio.Redis) -> None:
         """Read the shared state when the process starts."""
@@ -225,12 +228,6 @@ class Breaker:
         if not self._is_open:
             self._is_open, self.opened_at = True, now
             self._on_open()
-
-
-def evidence(text: str) -> str:
-    """Return the HTTP status or the kind of error in an outcome's text; the rest may echo a request."""
-    found = _STATUS.search(text)
-    return found[0] if found else ""
 
 
 def wait_ms(outcome: AttemptOutcome) -> int:

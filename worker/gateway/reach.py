@@ -9,6 +9,7 @@ from threelane.worker.gateway import foreign
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.protocol import Gateway
+from threelane.worker.gateway.summary import summary
 from threelane.worker.gateway.wire import requested_wait_seconds
 
 CUT_BALANCE = "an amount that may be cut"
@@ -42,3 +43,9 @@ def read(balance: float | str) -> AttemptOutcome:
     if code := _CODE.match(balance):
         return AttemptOutcome(OutcomeKind.REFUSED, code=code[1], text=balance)
     return NOT_TRIED._replace(text=balance)
+
+
+def why_unknown(balance: str) -> str:
+    """Return the reason why a balance is unknown, in one sentence; a code with its text as it is."""
+    seen = read(balance)
+    return summary(seen) if seen.kind in _FAILED else balance

@@ -15,11 +15,12 @@ from threelane.runtime import logs
 from threelane.store import keys, rows
 from threelane.worker.account import credentials
 from threelane.worker.fetch import held
-from threelane.worker.gateway.breaker import ANSWERS, FAILURES, evidence, wait_ms
+from threelane.worker.gateway.breaker import ANSWERS, FAILURES, wait_ms
 from threelane.worker.gateway.breaking import close_breaker, fail_probe, let_through, take_probe
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.gateway.outcome import NOT_TRIED, AttemptOutcome, OutcomeKind
 from threelane.worker.gateway.reach import reach
+from threelane.worker.gateway.summary import evidence, summary
 from threelane.worker.process.duty import Duty
 
 LOOK_SECONDS = 0.25
@@ -102,7 +103,8 @@ async def _fail(context: WorkerContext, token: str, outcome: AttemptOutcome) -> 
         most_ms=context.settings.most_probe_ms,
         jitter=_RNG.random(),
     )
-    logs.event("probe_failed", level=30, kind=str(outcome.kind))
+    problem = summary(outcome._replace(text=evidence(outcome.text)))
+    logs.event("probe_failed", level=30, kind=str(outcome.kind), problem=problem)
 
 
 def _ends(context: WorkerContext) -> int:

@@ -23,6 +23,7 @@ from threelane.store.tally import Count
 from threelane.worker.account.hold import OF_PRODUCER, Hold
 from threelane.worker.account.hold import encode as encode_hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.gateway.summary import short
 from threelane.worker.process.settings import Keeping
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.judge import Decision
@@ -273,6 +274,8 @@ def _event(one: Settlement) -> tuple[str, int, dict[str, Any]]:
     """Return the name, the level and the fields of a settlement's log event."""
     decision, rule = one.decision, one.decision.rule
     why = {"code": decision.code, "reason": rule.reason, "owner": rule.owner} if rule else {}
+    if error := short(one.outcome):
+        why["error"] = error
     match decision.to:
         case Status.SENT:
             sent = {"gateway_id": one.outcome.gateway_id, "parts": one.claimed.message.parts}

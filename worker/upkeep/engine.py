@@ -188,6 +188,7 @@ class Engine:
             gateway=context.gateway.name,
             url=self._settings.gateway_address,
             account=self._settings.account,
+            state="; ".join(READINESS.reasons.values()) or "running",
             balance=balance,
             lanes=sorted(LANES.serves),
             parts_per_second=self._settings.parts_per_second,
