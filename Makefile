@@ -14,7 +14,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 SERVED := api calendar cli files http otel rabbitmq worker
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks test-slow audit screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
+.PHONY: help install demo up test test-apis test-rabbitmq test-browser test-package test-errors test-attacks test-slow interop audit screenshots chaos upgrade image image-test fuzz fuzz-api bench bench-compare check clean lock
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ test-attacks: $(VENV)/dev  ## run the attacks of somebody with one API key, an a
 
 test-slow: $(VENV)/dev  ## run the tests that take seconds of CPU for one case of several
 	$(BIN)/python -m pytest -n 3 -m slow -rs tests $(ARGS)
+
+interop: $(VENV)/dev  ## run published clients of Clickatell against the sandbox; needs PyPI, npm and Node.js; ARGS="--write" writes docs/interop.md
+	$(BIN)/python -m tests.interop $(ARGS)
 
 audit: $(VENV)/dev  ## check hashes, licences and, where advisories can be had, known vulnerabilities; ends with 4 where not
 	@$(BIN)/python -m deploy.audit; code=$$?; test $$code -eq 0 || { echo "make audit: exit code $$code of deploy/audit.py"; exit $$code; }
@@ -122,4 +125,4 @@ lock: $(VENV)/dev  ## regenerate the hashed requirements from pyproject.toml
 	$(LOCK) --group build -o requirements/build.txt
 
 clean:  ## remove everything that the targets created
-	rm -rf $(VENV) .threelane .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build dist
+	rm -rf $(VENV) .threelane .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .interop build dist
