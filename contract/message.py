@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from threelane.contract import body, fields, kinds, no_field, phone, schedule, words
+from threelane.contract import body, fields, kinds, message_id, no_field, phone, schedule, words
+from threelane.contract.message_id import Ids, WireIds
 from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
@@ -26,8 +27,9 @@ SCHEMA = 2  # the newest schema that this code can send; a message without one h
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One SMS to one recipient; also, as JSON, the body of its record in Redis.
 
-    ``id`` is Threelane's id, sent to the gateway as its client message id; times are milliseconds of Unix time;
-    ``udh`` and ``binary`` are hexadecimal; ``units`` are septets, UTF-16 code units or octets, by ``encoding``.
+    ``id`` is Threelane's id (message_id.py), sent to the gateway as its client message id; times are milliseconds of
+    Unix time; ``udh`` and ``binary`` are hexadecimal; ``units`` are septets, UTF-16 code units or octets, by
+    ``encoding``.
     """
 
     id: str
@@ -92,6 +94,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     opt_out: str = ""  # the scope whose opt-out line was added to the text
     opt_out_parts: int = 0  # how many parts the line costs
     is_ucs2_requested: bool = False
+    other_id: str = ""  # that the message would have in the other form; empty without a client message id
 
     @property
     def why_parts(self) -> WhyParts | None:
@@ -139,11 +142,6 @@ def new_id() -> str:
         return drawn[:32]
 
 
-def identify(producer: str, client_message_id: str) -> str:
-    """Return the id that follows from a client message id, by which a repeated call finds the message."""
-    return blake2b(f"{producer}\0{client_message_id}".encode(), digest_size=16).hexdigest()
-
-
 def not_an_object(raw: object) -> Refusal:
     """Return the refusal of a value that is not a mapping."""
     return invalid("message", f"expected an object, got {type(raw).__name__}", "give field names and values")
@@ -155,12 +153,14 @@ def parse(
     producer: str = "",
     reading: Reading = INTERNATIONAL,
     wording: Wording = PLAIN,
+    wire_ids: WireIds = WireIds.OURS,
 ) -> Draft | Refusal:
     """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field.
 
     ``reading`` is how digits without + or 00 are read if the message names no country; ``wording`` has the templates
-    and opt-out lines.  The fingerprint is of what the caller gave: neither a newer version of a template nor another
-    opt-out line makes a repeated call a different message.
+    and opt-out lines, ``wire_ids`` is the form of an id that follows from the caller's.  The fingerprint is of what the
+    caller gave: neither a newer version of a template nor another opt-out line makes a repeated call a different
+    message.
     """
     read = _read(raw, reading)
     if isinstance(read, Refusal):
@@ -194,8 +194,10 @@ def parse(
     # an older worker would send a long validity whole, which the gateway refuses, and does not know the new fields
     is_newer = schedule.is_long(due_at, expires_at, now, at_gateway=given.get("at_gateway", False))
     is_newer = is_newer or kind in kinds.OLD or not _NEWER.isdisjoint(given)
+    has_own_id = client_message_id != ""
+    ids = message_id.both(name, client_message_id, wire_ids, given["to"]) if has_own_id else Ids(new_id(), "")
     message = Message(
-        id=identify(name, client_message_id) if client_message_id else new_id(),
+        id=ids.own,
         to=given["to"],
         expires_at=expires_at,
         text=content.text,
@@ -224,6 +226,7 @@ def parse(
         opt_out=line.scope if line and content.line_parts is not None else "",
         opt_out_parts=content.line_parts or 0,
         is_ucs2_requested=given.get("unicode", False),
+        other_id=ids.other,
     )
 
 

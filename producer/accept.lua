@@ -1,12 +1,14 @@
 -- PARTS move, suppression, countries, limits, batches
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
--- KEYS  records, batch_keys (of each batch its own, then that of its rows)   ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
---       (countries to look up), has_same_texts (of two messages), messages,
+-- KEYS  records, others (of some messages: the record that it has if its id was made in the other form), batch_keys (of
+--       each batch its own, then that of its rows)
+-- ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
+--       (countries to look up), has_same_texts (of two messages), messages, others_of (the position of the message of each of the others), other_ids,
 --       line_parts (id -> how many parts its opt-out line costs),
 --       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read),
 --       batches, batch_rows (the messages that have one), batch_kept_ms, rows_kept_ms
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
---       'conflict', 'erased', 'damaged', 'no_right', 'abroad:<list>' when its producer may not send to its country,
+--       'conflict', 'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form), 'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
@@ -186,17 +188,32 @@ local keys, taken, ABSENT = {}, {}, {}
 for i = 1, #ARG.messages do keys[i] = KEY.records[i] end
 local is_any_known = redis.call('EXISTS', unpack(keys)) > 0
 
+-- The records in the other form, by the position of their message; only messages with a client message id have one.
+local others = {}
+if #ARG.others_of > 0 then
+  local names = {}
+  for i = 1, #ARG.others_of do names[i] = KEY.others[i] end
+  if redis.call('EXISTS', unpack(names)) > 0 then
+    for i, at in ipairs(ARG.others_of) do others[at] = {names[i], ARG.other_ids[i]} end
+  end
+end
+
 local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.gateway_due, Field.erased, Field.damaged, Field.paused}
 for i, message in ipairs(ARG.messages) do
   local record = keys[i]
   local may_be_known = is_any_known or taken[record]
   local known = may_be_known and read_or_set_aside(record, message[NewMessage.id], FIELDS) or ABSENT
   taken[record] = true
+  local of_other, other = '', others[i]
+  if not known.status and other then
+    known = read_or_set_aside(other[1], other[2], FIELDS)
+    of_other = known.status and AcceptResult.other .. ':' or ''
+  end
   if known.status then
     local same = not known.erased and is_same(message, known.print or '')
     local due = math.max(tonumber(known.due) or 0, tonumber(known.gateway_due) or 0)
-    answers[i] = same and AcceptResult.same .. ':' .. known.status .. ':' .. written(due)
-      or known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict
+    answers[i] = same and of_other .. AcceptResult.same .. ':' .. known.status .. ':' .. written(due)
+      or of_other .. (known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict)
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else
     answers[i] = take(i, record, message, suppressed and suppressed[i])

@@ -67,6 +67,7 @@ class AcceptResult(StrEnum):
 
     NEW = "new"
     SAME = "same"
+    OTHER = "other"  # before the results for a message that was accepted with its id in the other form
     CONFLICT = "conflict"
     ERASED = "erased"
     DAMAGED = "damaged"
@@ -81,6 +82,7 @@ class AcceptResult(StrEnum):
 def _accept(
     *,
     records: Sequence[RecordKey],
+    others: Sequence[RecordKey],
     now: int,
     today: str,
     tomorrow: str,
@@ -89,6 +91,8 @@ def _accept(
     unseen: Sequence[str],
     has_same_texts: bool,
     messages: Sequence[NewMessage],
+    others_of: Sequence[int],
+    other_ids: Sequence[str],
     line_parts: Mapping[str, int],
     former_prints: Mapping[str, str],
     batches: Sequence[NewBatch],
@@ -155,6 +159,7 @@ Admission = Accepted | Refusal  # the result for one message, as a plain value
 _NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
 _NEW_QUEUED = f"{AcceptResult.NEW}:{Status.QUEUED}:0"
+_OTHER = f"{AcceptResult.OTHER}:"
 _QUEUED = (f"{AcceptResult.NEW}:{Status.QUEUED}:", f"{AcceptResult.SAME}:{Status.QUEUED}:")
 
 
@@ -206,6 +211,7 @@ class AcceptCall:
         }
         self._line_parts = {draft.message.id: draft.opt_out_parts for draft in drafts if draft.opt_out}
         self._records = keys.records(draft.message.id for draft in drafts)
+        self._others = {at: draft.other_id for at, draft in enumerate(drafts, 1) if draft.other_id}
         self._seen = seen or SeenCountries()
         self._unseen = self._seen.others({one.country for one in self._messages}, now)
         self._batches = batches.listing([draft.message for draft in drafts])
@@ -233,6 +239,9 @@ class AcceptCall:
         tomorrow_at = (self._now // DAY + 1) * DAY
         return {
             "records": self._records,
+            "others": keys.records(self._others.values()),
+            "others_of": list(self._others),
+            "other_ids": list(self._others.values()),
             "now": self._now,
             "today": budgets.day(self._now),
             "tomorrow": budgets.day(tomorrow_at),
@@ -265,12 +274,12 @@ class AcceptCall:
 
     def due(self, replies: Sequence[str]) -> dict[str, int]:
         """Return the messages to send immediately: id -> lane."""
-        pairs = zip(self._drafts, replies, strict=True)
+        pairs = (_stored(*pair) for pair in zip(self._drafts, replies, strict=True))
         return {draft.message.id: draft.message.lane for draft, one in pairs if one.startswith(_QUEUED)}
 
     def answers(self, replies: Sequence[str]) -> list[Admission]:
         """Return the results for the callers, and log them."""
-        pairs = list(zip(self._drafts, replies, strict=True))
+        pairs = [_stored(*pair) for pair in zip(self._drafts, replies, strict=True)]
         taken = (draft.message for draft, one in pairs if one.startswith(_NEW))
         logs.events(
             "accepted",
@@ -279,7 +288,7 @@ class AcceptCall:
         if self._unseen:
             self._note_countries(replies)
         answers = [_answer(draft, one) for draft, one in pairs]
-        for draft, span, answer in zip(self._drafts, self._spans, answers, strict=False):
+        for (draft, _), span, answer in zip(pairs, self._spans, answers, strict=False):
             span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_result(answer))
         return answers
 
@@ -376,6 +385,17 @@ def _same_text(sms: Message) -> str:
     """
     content = f"{sms.producer}\0{sms.text}" if sms.text else f"{sms.producer}\0{sms.udh} {sms.binary}"
     return f"{sms.to}:{crc32(content.encode())}"
+
+
+def _stored(draft: Draft, reply: str) -> tuple[Draft, str]:
+    """Return a draft with the id under which it is stored, and the reply for it."""
+    return (with_other_id(draft), reply.removeprefix(_OTHER)) if reply.startswith(_OTHER) else (draft, reply)
+
+
+def with_other_id(draft: Draft) -> Draft:
+    """Return a draft with its id in the other form."""
+    sms = msgspec.structs.replace(draft.message, id=draft.other_id)
+    return msgspec.structs.replace(draft, message=sms, other_id=draft.message.id)
 
 
 def _answer(draft: Draft, reply: str) -> Admission:

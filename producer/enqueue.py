@@ -264,7 +264,7 @@ class Enqueuer:
             key = holder.key
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
         reading = self._readings.applying(raw, name, holder)
-        draft = message.parse(_with_centre(raw, centre), now, name, reading, self._wording)
+        draft = message.parse(_with_centre(raw, centre), now, name, reading, self._wording, self._settings.wire_ids)
         if not isinstance(draft, Refusal):
             sms = draft.message
             abroad = self._abroad(sms) if self._countries else None

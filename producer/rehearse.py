@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 import redis
@@ -64,14 +65,30 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
         pipe.hmget(keys.SUPPRESSED, [number for one in spelled for number in one])
         for draft in drafts:
             pipe.hmget(keys.record(draft.message.id), _PRINTED)
+        for draft in drafts:
+            if draft.other_id:
+                pipe.hmget(keys.record(draft.other_id), _PRINTED)
         listed, *replies = pipe.execute(raise_on_error=False)
     flat = iter(rows.known(keys.SUPPRESSED, listed, [b""] * sum(map(len, spelled))))  # an unreadable list forbids
     entries = [suppression.joined(one, list(islice(flat, len(one)))) for one in spelled]
-    records = [row(_PRINTED, reply) or {} for reply in replies]
+    of_others = iter(replies[len(drafts) :])
+    stored = [
+        _stored(draft, reply, next(of_others) if draft.other_id else None)
+        for draft, reply in zip(drafts, replies, strict=False)
+    ]
     producers = {draft.message.producer for draft in drafts if draft.message.producer}
     rights = {name: registry.rights(client, name) for name in producers}
-    found = zip(drafts, entries, records, strict=True)
-    return [_answer(draft, listed, record, now, prices, rights) for draft, listed, record in found]
+    found = zip(stored, entries, strict=True)
+    return [_answer(draft, listed, record, now, prices, rights) for (draft, record), listed in found]
+
+
+def _stored(draft: Draft, reply: Any, of_other: Any) -> tuple[Draft, Mapping[str, str]]:
+    """Return a draft with the id that its record has, in either form, and that record."""
+    if record := row(_PRINTED, reply):
+        return draft, record
+    if of_other is not None and (record := row(_PRINTED, of_other)):
+        return acceptance.with_other_id(draft), record
+    return draft, {}
 
 
 def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> dict[str, int]:

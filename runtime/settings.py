@@ -28,6 +28,7 @@ from redis.connection import parse_url
 from threelane.contract import countries, gateways, numbering, prices, reading
 from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
+from threelane.contract.message_id import WireIds
 from threelane.contract.reading import Reading
 from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES
 from threelane.runtime import number_files, secret_files, tracing
@@ -255,6 +256,11 @@ class ProducerSettings(
 
     producer: str = Field("", description="the producer's name, for budgets and metrics")
     cost_centre: str = Field("", description="the cost centre for messages that do not set one")
+    wire_ids: WireIds = Field(
+        WireIds.OURS,
+        description="the client message id at the gateway, in its reports and invoices: `ours`, or `callers`: up to 16 "
+        "letters and digits of the caller's id, then ours ([ids](gateways.md#client-message-ids))",
+    )
     countries: str = Field(
         "any", description="countries that messages may be sent to, as in ZA,NA; others are refused; any: no limit"
     )

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 import redis
 
+from threelane.contract import message_id
 from threelane.contract.message import Message
 from threelane.contract.schedule import DAY
 from threelane.store import keys
@@ -36,7 +37,6 @@ MOST_LOOKED_AT = 10_000  # batches of others, for one page of the list
 TAG_OCTETS = 6
 ERASED = bytes(TAG_OCTETS)
 """The tag of a person whose data was erased."""
-_ID_OCTETS = 16
 _SAME_AS = b"="
 """How the field of an entry begins that leads to a former id."""
 
@@ -140,7 +140,7 @@ def listing(messages: Sequence[Message]) -> Listing:
                 batches.append(NewBatch(own, one.producer, one.batch))
                 names += keys.batch(own), keys.batch_rows(own)
             place = places.setdefault(own, len(batches))
-            found.append(BatchRow(at, place, octets(bytes.fromhex(one.id)), octets(subscriber_tag(own, one.to))))
+            found.append(BatchRow(at, place, octets(message_id.octets(one.id)), octets(subscriber_tag(own, one.to))))
     return Listing(batches, found, tuple(names))
 
 
@@ -149,7 +149,7 @@ def known(client: redis.Redis, producer: str, name: str, ids: Sequence[str]) -> 
     key = keys.batch_rows(digest(producer, name))
     found: list[bool] = []
     for start in range(0, len(ids), SLICE):
-        fields = [bytes.fromhex(one) for one in ids[start : start + SLICE]]
+        fields = [message_id.octets(one) for one in ids[start : start + SLICE]]
         values = unless_damaged(key, partial(client.hmget, key, fields), [None] * len(fields))
         found += [one is not None for one in values]
     return found
@@ -160,7 +160,7 @@ def rows_from(client: redis.Redis, batch: str, cursor: int) -> tuple[int, list[t
     key = keys.batch_rows(batch)
     page: Any = unless_damaged(key, partial(client.hscan, key, cursor, count=SLICE), (0, {}))
     after, found = page
-    return after, [(field.hex(), value) for field, value in found.items() if is_row(field)]
+    return after, [(message_id.from_octets(field), value) for field, value in found.items() if is_row(field)]
 
 
 def former_ids(client: redis.Redis, producer: str, name: str, ids: Sequence[str]) -> list[str]:
@@ -168,9 +168,9 @@ def former_ids(client: redis.Redis, producer: str, name: str, ids: Sequence[str]
     key = keys.batch_rows(digest(producer, name))
     found: list[str] = []
     for start in range(0, len(ids), SLICE):
-        fields = [_SAME_AS + bytes.fromhex(one) for one in ids[start : start + SLICE]]
+        fields = [_SAME_AS + message_id.octets(one) for one in ids[start : start + SLICE]]
         values = unless_damaged(key, partial(client.hmget, key, fields), [None] * len(fields))
-        found += [(one or b"").hex() for one in values]
+        found += [message_id.from_octets(one) if one else "" for one in values]
     return found
 
 
@@ -188,10 +188,10 @@ def add_former(
         with client.pipeline(transaction=True) as pipe:
             for one in part:
                 tag = subscriber_tag(batch.digest, one.to) if one.to else ERASED
-                pipe.hsetnx(rows_key, bytes.fromhex(one.id), tag)
+                pipe.hsetnx(rows_key, message_id.octets(one.id), tag)
             for one in part:
                 if one.same_as:
-                    pipe.hsetnx(rows_key, _SAME_AS + bytes.fromhex(one.same_as), bytes.fromhex(one.id))
+                    pipe.hsetnx(rows_key, _SAME_AS + message_id.octets(one.same_as), message_id.octets(one.id))
             added: Sequence[int] = unless_damaged(rows_key, pipe.execute, [0] * len(part))
         _count_former(client, batch, part, added, rows_kept_ms, now)
 
@@ -229,7 +229,7 @@ def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:
     while True:
         cursor, found = rows_from(client, batch, cursor)
         for one, value in found:
-            if (field := bytes.fromhex(one)) not in seen:
+            if (field := message_id.octets(one)) not in seen:
                 seen.add(field)
                 yield one, value
         if not cursor:
@@ -238,7 +238,7 @@ def rows_of(client: redis.Redis, batch: str) -> Iterator[tuple[str, bytes]]:
 
 def is_row(field: bytes) -> bool:
     """Return whether a field of a batch's rows is the id of a message, and its value a tag and an outcome."""
-    return len(field) == _ID_OCTETS
+    return message_id.is_octets(field)
 
 
 def rows(client: redis.Redis, producer: str, name: str) -> Iterator[tuple[str, bytes]]:

@@ -218,7 +218,7 @@ KINDS: dict[Key, KeyKind] = {
     Key.BATCHES: KeyKind("zset", "digests of all batches; score: when a message was last accepted into it, ms"),
     Key.BATCH: KeyKind("hash", "a batch: BatchField", "digest",
                        "400 days after its last message was accepted"),
-    Key.BATCH_ROWS: KeyKind("hash", "16 octets of a message id -> tag of its subscriber, then its outcome; "
+    Key.BATCH_ROWS: KeyKind("hash", "a message id in octets -> tag of its subscriber, then its outcome; "
                             "= and an id -> its id of an earlier version: batches.py",
                             "digest", "THREELANE_BATCH_DAYS after its last message was accepted"),
     Key.LIMITS: KeyKind("hash", "<scope>:<period> -> JSON of an operator's limit: limits.py"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import redis
 
+from threelane.contract import message_id
 from threelane.store import batches, keys
 from threelane.store.batches import ERASED, SLICE, TAG_OCTETS, octets, subscriber_tag
 from threelane.store.keys import BatchKey
@@ -40,7 +41,7 @@ def erase_tags(client: redis.Redis, spelled: Sequence[str]) -> int:
 def _erase_tags(client: redis.Redis, batch: str, spelled: Sequence[str]) -> int:
     tags = {subscriber_tag(batch, one) for one in spelled}
     found = [one for one, value in batches.rows_of(client, batch) if value[:TAG_OCTETS] in tags]
-    changes = [RowChange(octets(bytes.fromhex(one)), _ERASED, KEEPS) for one in found]
+    changes = [RowChange(octets(message_id.octets(one)), _ERASED, KEEPS) for one in found]
     key, erased = keys.batch_rows(batch), 0
     for start in range(0, len(changes), SLICE):
         erased += rewrite_rows(client, rows=key, changes=changes[start : start + SLICE])

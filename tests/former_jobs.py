@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from threelane.contract.message import identify
+from threelane.contract.message_id import identify
 from threelane.store import keys
 
 DAY_MS = 24 * 3600 * 1000

@@ -21,6 +21,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from threelane.contract import phone
 from threelane.contract.fields import LABEL
+from threelane.contract.message_id import octets
 from threelane.contract.prices import country
 from threelane.contract.refusal import Code
 from threelane.interfaces.api import visible_to
@@ -396,10 +397,10 @@ def _with_unlisted(service: Service, one: Batch, listed: Iterator[Sequence[str]]
     """Yield the ids that a batch lists, then those of its other messages in the indexes of all waiting messages."""
     seen = set[bytes]()
     for ids in listed:
-        seen.update(map(bytes.fromhex, ids))
+        seen.update(map(octets, ids))
         yield ids
     for ids in find.cancellable(service.redis, Filter(batch=one.name, producer=one.producer)):
-        new = [each for each in ids if bytes.fromhex(each) not in seen]
+        new = [each for each in ids if octets(each) not in seen]
         for found in find.matching(service.redis, new, Filter(batch=one.name)):  # no producer matches all of them
             yield [each.id for each in found if each.producer == one.producer]
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path
 from fastapi.responses import Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from threelane.contract import fields
+from threelane.contract import fields, message_id
 from threelane.contract.errors import Refused
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
@@ -30,7 +30,7 @@ from threelane.store.status import MessageStatus
 class _IdConvertor(Convertor[str]):
     """Matches only a message id: any other path is 404."""
 
-    regex = "[0-9a-f]{32}"
+    regex = message_id.PATTERN
 
     def convert(self, value: str) -> str:
         """Return the id."""
@@ -44,7 +44,7 @@ class _IdConvertor(Convertor[str]):
 register_url_convertor("message", _IdConvertor())
 router = APIRouter(tags=["messages"])
 MessageId = Annotated[
-    str, Path(pattern="^[0-9a-f]{32}$", description="the id that accept returned", examples=[EXAMPLE_ID])
+    str, Path(pattern=f"^{message_id.PATTERN}$", description="the id that accept returned", examples=[EXAMPLE_ID])
 ]
 IdempotencyKey = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
 from threelane.contract import schedule
+from threelane.contract.message_id import PATTERN
 from threelane.contract.refusal import Code, Refusal
 from threelane.interfaces.api import criteria, describe, visible_to
 from threelane.interfaces.api.body import Single, answered
@@ -93,7 +94,7 @@ class RedriveRequest(Filter, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     after: str = ""
     before: str = ""
-    ids: Annotated[list[Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]], msgspec.Meta(max_length=MOST)] = (
+    ids: Annotated[list[Annotated[str, msgspec.Meta(pattern=f"^{PATTERN}$")]], msgspec.Meta(max_length=MOST)] = (
         msgspec.field(default_factory=list)
     )
     all: bool = False

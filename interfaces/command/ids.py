@@ -12,7 +12,8 @@ from threelane.interfaces.command.printing import wrong_usage
 from threelane.interfaces.command.query import with_redis
 
 LEAST = 8  # letters of a shortened id
-_SHORTENED = re.compile(r"([0-9a-f]{1,31})(?:…|\.\.\.)?")
+_SHORTENED = re.compile(r"([0-9a-z]{1,31})(?:…|\.\.\.)?")
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 def whole_id(given: str) -> str:
@@ -48,16 +49,21 @@ def beginnings(starts: Sequence[str]) -> dict[str, set[str]]:
 
 
 def shortened(given: str) -> str:
-    """Return the letters of a shortened message id, "" for anything else; ends the command if they are too few."""
+    """Return the letters of a shortened message id, "" for anything else; ends the command if they are too few.
+
+    They are in lower case.  What is too short and not hexadecimal is another word.
+    """
     match = _SHORTENED.fullmatch(given.strip().lower())
-    if match and len(match[1]) < LEAST:
+    if not match or len(match[1]) >= LEAST:
+        return match[1] if match else ""
+    if _HEXADECIMAL.issuperset(match[1]):
         wrong_usage(f"{given}: give at least {LEAST} letters of the id")
-    return match[1] if match else ""
+    return ""
 
 
 def only(start: str, candidates: Iterable[str], what: str) -> str:
     """Return the one id that begins with these letters, "" if there is none; ends the command if there are two."""
-    found = sorted(one for one in candidates if one.startswith(start))
+    found = sorted(one for one in candidates if one.lower().startswith(start))
     if len(found) > 1:
         wrong_usage(f"two {what} begin with {start}: give more letters")
     return found[0] if found else ""

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from redis.exceptions import RedisError
 
 from threelane.contract import phone
+from threelane.contract.message_id import brief
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.api.problem import Stop, away
 from threelane.producer.outage import Unavailable, unavailable
@@ -120,6 +121,7 @@ def _environment() -> Environment:
     )
     filters: Mapping[str, Callable[..., str]] = {
         "clock": clock, "span": span, "credits": credits, "words": words, "mask": phone.mask,
+        "brief": brief,
     }  # fmt: skip
     environment.filters.update(filters)
     environment.globals["version"] = VERSION

@@ -16,7 +16,8 @@ import msgspec
 import redis
 
 from threelane.contract import message
-from threelane.contract.message import former_fingerprints, identify
+from threelane.contract.message import former_fingerprints
+from threelane.contract.message_id import identify
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import subscriber
 from threelane.producer.client import Producer

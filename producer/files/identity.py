@@ -16,7 +16,7 @@ from typing import Any
 
 from threelane.contract import words
 from threelane.contract.fields import BY_SPELLING
-from threelane.contract.message import identify
+from threelane.contract.message_id import both
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import subscriber
 from threelane.contract.text import composed
@@ -78,7 +78,7 @@ def _identified(row: FileRow, content: Mapping[str, Any], job: str, producer: st
         own = more["client_message_id"] = row_id(key, times)
         if times:
             more["repeat"] = 1  # a second one on purpose: the limit of the same text does not apply
-    identity = Identity(identify(name, own), batch, name, to, key, times)
+    identity = Identity(*both(name, own), batch, name, to, key, times)
     return row._replace(content={**content, **more}, identity=identity)
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+import redis
+
 from threelane.contract.errors import Refused
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
@@ -32,7 +34,7 @@ def with_known(producer: Producer, rows: Iterable[FileRow], earlier: Earlier) ->
 
 
 def _marked(producer: Producer, window: Sequence[FileRow], earlier: Earlier) -> list[FileRow]:
-    """Return a window of rows, those that were accepted before with the id of their message."""
+    """Return a window of rows, those that were accepted before with the id of their message, in either form."""
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, row in enumerate(window):
         if row.identity and not isinstance(row.content, Refusal):
@@ -40,19 +42,25 @@ def _marked(producer: Producer, window: Sequence[FileRow], earlier: Earlier) -> 
     marked = list(window)
     for (name, batch), some in places.items():
         ids = [one.id for place in some if (one := window[place].identity)]
-        known = producer.query(lambda client: batches.known(client, name, batch, ids))  # noqa: B023
-        former = _former(producer, [window[place] for place in some], ids, known, earlier)
-        for place, is_known, former_id in zip(some, known, former, strict=True):
+        others = [one.other_id for place in some if (one := window[place].identity)]
+        accepted = producer.query(lambda client: _accepted(client, name, batch, ids, others))  # noqa: B023
+        former = _former(producer, [window[place] for place in some], ids, accepted, earlier)
+        for place, accepted_id, former_id in zip(some, accepted, former, strict=True):
             row, one = window[place], window[place].identity
-            if is_known:
-                marked[place] = row._replace(is_known=True)
-            elif former_id and one:
-                marked[place] = row._replace(is_known=True, identity=one._replace(id=former_id))
+            if one and (known_id := accepted_id or former_id):
+                marked[place] = row._replace(is_known=True, identity=one._replace(id=known_id))
     return marked
 
 
+def _accepted(client: redis.Redis, producer: str, batch: str, ids: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return for each row of a batch the id by which the batch knows it, in either form, or ""."""
+    known = batches.known(client, producer, batch, [*ids, *others])
+    found = [one if is_known else "" for one, is_known in zip([*ids, *others], known, strict=True)]
+    return [one or other for one, other in zip(found[: len(ids)], found[len(ids) :], strict=True)]
+
+
 def _former(
-    producer: Producer, rows: Sequence[FileRow], ids: Sequence[str], known: Sequence[bool], earlier: Earlier
+    producer: Producer, rows: Sequence[FileRow], ids: Sequence[str], accepted: Sequence[str], earlier: Earlier
 ) -> list[str]:
     """Return for each row of a batch the id under which an earlier version accepted it, or ""."""
     one = rows[0].identity
@@ -65,8 +73,8 @@ def _former(
         if former_id:
             found.take(row_id, former_id)
     return [
-        "" if is_known else former_id or found.match(row)
-        for row, is_known, former_id in zip(rows, known, noted, strict=True)
+        "" if accepted_id else former_id or found.match(row)
+        for row, accepted_id, former_id in zip(rows, accepted, noted, strict=True)
     ]
 
 

@@ -10,6 +10,7 @@ import msgspec
 import redis
 from redis.exceptions import NoPermissionError
 
+from threelane.contract.message_id import octets
 from threelane.contract.refusal import Code, Refusal
 from threelane.producer.client import Producer
 from threelane.producer.files.bulk import FileRow, Identity
@@ -132,7 +133,7 @@ class _Comparison:
         is_own = one.batch == self._job  # of another batch only messages of earlier versions are compared
         was_sent = bool(found and found.all) or (is_own and self.batch_of(one.producer) is not None)
         if row.is_known and is_own:
-            self._known[one.producer].add(bytes.fromhex(one.id))
+            self._known[one.producer].add(octets(one.id))
         elif was_sent and not row.is_known:
             self._new[_subscriber(one)] += 1
 
@@ -173,7 +174,7 @@ class _Comparison:
     def _absent(self, client: redis.Redis, name: str) -> Iterator[Subscriber]:
         """Yield the subscriber of each row of a batch that the file lacks."""
         for message_id, tag in batches.rows(client, name, self._job):
-            if bytes.fromhex(message_id) not in self._known[name]:
+            if octets(message_id) not in self._known[name]:
                 yield Subscriber(name, tag)
 
     def _absent_earlier(self) -> Iterator[Subscriber]:

@@ -19,9 +19,13 @@ class InvalidFile(Exception):
 
 
 class Identity(NamedTuple):
-    """What tells a row of a batch from others: its message id, and what that was made of."""
+    """What tells a row of a batch from others: its message id, in our form and in the other, and what it was made of.
+
+    If the batch knows the row by the other, that is its ``id``.
+    """
 
     id: str
+    other_id: str
     batch: str
     producer: str
     to: str  # the subscriber

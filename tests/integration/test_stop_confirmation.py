@@ -15,7 +15,7 @@ from tests.integration.test_callbacks import Caller
 from tests.integration.test_replies import OURS, events, mo
 from tests.properties.system import System
 from tests.servers import wait_until
-from threelane.contract.message import identify
+from threelane.contract.message_id import identify
 from threelane.contract.prices import Prices
 from threelane.sandbox.running import Running
 from threelane.store import keys, reach, suppression

@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 from threelane.contract import fields, message
 from threelane.contract.fields import BY_SPELLING, FIELDS
 from threelane.contract.message import Draft, Message
+from threelane.contract.message_id import identify
 from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.schedule import DAY, HORIZON
@@ -32,7 +33,7 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "text":                ("Hi\r\nthere", {"text": "Hi\nthere", "units": 8}),
     "country":             ("za", {"to": TO}),
     "sender":              (" +27 831-000 ", {"sender": "27831000"}),
-    "client_message_id":   ("order4711", {"client_message_id": "order4711", "id": message.identify("", "order4711")}),
+    "client_message_id":   ("order4711", {"client_message_id": "order4711", "id": identify("", "order4711")}),
     "max_message_parts":   ("2", {"parts": 1}),
     "lane":                ("1", {"lane": 1}),
     "callback":            ("3", {"callback": 3}),
@@ -299,10 +300,10 @@ def test_look_alikes_change_nothing_where_nothing_is_saved(text: str, more: dict
 
 def test_an_id_hangs_on_the_producer_and_its_own_id_alone() -> None:
     """So a repeated call finds the message, and two producers that count from 1 do not meet."""
-    assert message.identify("shop", "1") == message.identify("shop", "1")
-    assert message.identify("shop", "1") != message.identify("bank", "1")
-    assert message.identify("ab", "c") != message.identify("a", "bc")
-    assert accepted(clientMessageId="1", producer="shop").id == message.identify("shop", "1")
+    assert identify("shop", "1") == identify("shop", "1")
+    assert identify("shop", "1") != identify("bank", "1")
+    assert identify("ab", "c") != identify("a", "bc")
+    assert accepted(clientMessageId="1", producer="shop").id == identify("shop", "1")
 
 
 def test_messages_without_a_client_id_have_ids_of_their_own() -> None:

@@ -6,12 +6,12 @@ import re
 
 import msgspec
 
+from threelane.contract import message_id
 from threelane.store.states import Status
 from threelane.worker.inbound.media import ReplyMedia
 
 MAX_TEXT = 200
 _MOST_DESCRIPTION = 80
-_OUR_ID = re.compile(r"[0-9A-Fa-f]{32}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]+")
 _NUMBER = re.compile(r"\d{6,}")
 
@@ -71,7 +71,7 @@ class Inbound(msgspec.Struct, frozen=True):
 
 def our_id(raw: str) -> str:
     """Return a client message id in our form, or "" if it is not ours."""
-    return raw.lower() if _OUR_ID.fullmatch(raw) else ""
+    return message_id.as_sent(raw)
 
 
 def printable(raw: str, most: int = 64) -> str:

@@ -14,6 +14,7 @@ import redis.asyncio
 
 from threelane.contract import message, prices, senders
 from threelane.contract.message import Draft
+from threelane.contract.message_id import identify
 from threelane.contract.prices import Prices
 from threelane.contract.refusal import Refusal
 from threelane.producer.accept import AcceptCall, Accepted
@@ -53,7 +54,7 @@ def until(reply: InboundReply, now: int) -> int:
 
 def confirmation(reply: InboundReply, text: str) -> Confirmation:
     """Return the confirmation of a STOP."""
-    return Confirmation(message.identify(CONFIRMATION, reply.id), reply.from_, reply.to, text)
+    return Confirmation(identify(CONFIRMATION, reply.id), reply.from_, reply.to, text)
 
 
 async def confirm(client: redis.asyncio.Redis, known: Prices, now: int) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import redis.asyncio
 
+from threelane.contract import message_id
 from threelane.contract.schedule import DAY
 from threelane.runtime import logs
 from threelane.store import keys, outcome, rows
@@ -50,7 +51,7 @@ async def copy(client: redis.asyncio.Redis, batch: str, rows_kept_ms: int, now: 
         page: Any = await rows.unless_damaged_async(key, client.hscan(key, cursor, count=SLICE)) or (0, {})
         cursor, found = page
         entries, found = len(found), {field: value for field, value in found.items() if is_row(field)}
-        open_ids = [field.hex() for field, value in found.items() if not outcome.is_closed(value)]
+        open_ids = [message_id.from_octets(field) for field, value in found.items() if not outcome.is_closed(value)]
         closed += entries - len(open_ids)
         changes = await _changes(client, open_ids, found)
         for start in range(0, len(changes), SLICE):
@@ -84,7 +85,7 @@ async def _changes(client: redis.asyncio.Redis, ids: Sequence[str], found: Mappi
         replies = await pipe.execute(raise_on_error=False) if ids else []
     changes = []
     for one, reply in zip(ids, replies, strict=True):
-        field = bytes.fromhex(one)
+        field = message_id.octets(one)
         record = row(READ, reply)
         message = outcome.of_record(one, record) if record else outcome.kept(one, found[field]) or BatchMessage(id=one)
         if not record or message.status in outcome.COPIED:
@@ -98,7 +99,7 @@ def _is_old(field: bytes, value: bytes, before: int) -> bool:
     """Return whether a message was accepted longer ago than batches keep rows."""
     if not outcome.is_closed(value):
         return False
-    kept = outcome.kept(field.hex(), value)
+    kept = outcome.kept(message_id.from_octets(field), value)
     return kept is not None and 0 < kept.accepted_at < before
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis.asyncio
 
+from threelane.contract.message_id import from_octets
 from threelane.producer import pause as pausing
 from threelane.producer.pause import SLICE
 from threelane.runtime import logs
@@ -75,7 +76,7 @@ async def _put_aside(client: redis.asyncio.Redis, one: Pause, now: int) -> int:
     while True:
         page: Any = await client.hscan(key, cursor, count=SLICE)
         cursor, found = page
-        moved += await pausing.put_aside(client, [field.hex() for field in found if batches.is_row(field)], now)
+        moved += await pausing.put_aside(client, [from_octets(field) for field in found if batches.is_row(field)], now)
         if not cursor:
             return moved
         await asyncio.sleep(PAUSE_SECONDS)
