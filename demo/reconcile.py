@@ -47,7 +47,7 @@ def reconcile(
 ) -> Summary:
     """Compare the three; ``accepted`` maps ids to parts, ``ledger`` is the response of ``/sandbox/ledger``.
 
-    The One API reports no charges: the records then hold estimates at the sandbox's prices.
+    The One API and Platform REST report no charges: the records then hold estimates at the sandbox's prices.
     """
     found = {one.id: one for one in records if one is not None}
     received = Counter(entry["client_id"] for entry in ledger["messages"])

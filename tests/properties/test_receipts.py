@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +28,7 @@ from threelane.producer import cancel
 from threelane.store import keys
 from threelane.store.states import FINAL, Status
 from threelane.worker.gateway.outcome import EMULATED, AttemptOutcome, Known, LookUp, OutcomeKind
-from threelane.worker.inbound import central
+from threelane.worker.inbound import central, platform
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import OF_ACCOUNT
 from threelane.worker.process.settings import WorkerSettings
@@ -75,6 +76,7 @@ ONE = {  # name and number; the last three are in no table
     ("EXCESSIVE_MESSAGES_TO_RECIPIENT", 31): _FAILED, ("ROUTING_ERROR", 100): _FAILED,
     ("NEW_WAY", 4): _TAKEN, ("NEW_END", 77): _FAILED, ("NEW_RIDDLE", 9): Step(UNKNOWN),
 }
+PLATFORM = {(status,): step for status, step in LEGACY.items()}  # the same, and its callbacks have no charge
 STATES = {  # how a message stands when the first receipt comes, and as what
     "new": Status.QUEUED,        "planned": Status.SCHEDULED,   "sending": Status.SENDING,  "sent": Status.SENT,
     "in doubt": Status.IN_DOUBT, "to be retried": Status.SCHEDULED, "queued again": Status.QUEUED,
@@ -98,7 +100,7 @@ WITH_A_PAST = ("expired here", "queued again", "never known")
 class StatusSent(NamedTuple):
     """One status of one message; ``charge`` in millionths, or None when the report names none."""
 
-    status: Any  # of LEGACY or ONE
+    status: Any  # of LEGACY, PLATFORM or ONE
     charge: int | None
 
     @property
@@ -107,7 +109,7 @@ class StatusSent(NamedTuple):
 
     @property
     def step(self) -> Step:
-        return LEGACY[self.status] if isinstance(self.status, str) else ONE[self.status]
+        return LEGACY[self.name] if self.name in LEGACY else ONE[self.status]
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Truth(NamedTuple):
 
 
 def assumed(stands: Status, best: StatusSent | None) -> int:
-    """Return the charge when none is reported: the estimate on the One API, whose statuses have names."""
+    """Return the charge when none is reported: the estimate on the One API and Platform REST."""
     if best is None or isinstance(best.status, str) or best.name in GIVEN_BACK:
         return 0
     moves = best.step.becomes not in (None, stands) and stands not in FINAL
@@ -176,7 +178,7 @@ def former_charge(story: Story, end: StatusSent) -> int:
 @st.composite
 def stories(draw: st.DrawFn) -> Story:
     """A message of one API's family: a status has one charge, or none, however often it is reported."""
-    statuses = draw(st.sampled_from((sorted(LEGACY), sorted(ONE))))
+    statuses = draw(st.sampled_from((sorted(LEGACY), sorted(PLATFORM), sorted(ONE))))
     reported = draw(st.lists(st.sampled_from(statuses), max_size=8))
     charges = st.sampled_from((None, 0, 300_000, 800_000, 2_400_000, 999_999_999_999))
     of_status = {one: draw(charges) for one in dict.fromkeys(reported)}
@@ -187,12 +189,16 @@ def stories(draw: st.DrawFn) -> Story:
 
 
 def report(message_id: str, sent: StatusSent) -> StatusReport:
-    """Return the report read from a callback; a charge of the One API is what a later version may report."""
+    """Return the report read from a callback; a charge of the Portal's APIs is what a later version may report."""
     if isinstance(sent.status, str):
         fields = {"cliMsgId": message_id, "apiMsgId": ITS_ID, "status": sent.status, "timestamp": "4102444800"}
         if sent.charge is not None:
             fields["charge"] = f"{sent.charge / 1_000_000:.6f}"
         return central.read(urlencode(fields).encode(), b"").reports[0]
+    if sent.status in PLATFORM:
+        flat = {"clientMessageId": message_id, "messageId": ITS_ID, "statusCode": sent.name}
+        (read,) = platform.read(b"", json.dumps(flat).encode()).reports
+        return msgspec.structs.replace(read, charge_millionths=sent.charge)
     name, number = sent.status
     update = {"clientMessageId": message_id, "messageId": ITS_ID, "status": name, "statusCode": number}
     body = json.dumps({"event": {"messageStatusUpdate": [update]}}).encode()

@@ -60,6 +60,7 @@ def read(query: bytes, body: bytes) -> Inbound:
         text=text,
         unlisted=status not in STATUSES,
         at=moment.milliseconds(fields.get("timestamp"), UTC),
+        estimated=True,
     )
     return Inbound(reports=(report,))
 

@@ -20,7 +20,8 @@ class StatusReport(msgspec.Struct, frozen=True):
     """One status report: our id, the gateway's, the normalized status, the state that it means, and the charge.
 
     ``text`` keeps the rest of the report; ``unlisted`` marks a status that is in no table.  ``at`` is the gateway's
-    time of the status (ms), 0 if the report has none.
+    time of the status (ms), 0 if the report has none.  ``estimated``: its API never reports a charge, so the estimate
+    counts until another API reports one.
     """
 
     id: str
@@ -31,6 +32,7 @@ class StatusReport(msgspec.Struct, frozen=True):
     text: str = ""
     unlisted: bool = False
     at: int = 0
+    estimated: bool = False
 
 
 class ReplyPart(msgspec.Struct, frozen=True):

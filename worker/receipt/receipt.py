@@ -30,7 +30,7 @@ MAX_TEXT = 300  # characters
 SCHEDULED = ("011", "SCHEDULED")
 AT_NETWORK = ("003", "SENT_TO_SUPPLIER")
 STALE_MS = HOUR_MS  # after this a report of no credit proves nothing: the balance is read each minute
-GIVEN_BACK = frozenset({"EXPIRED", "STOPPED_BY_USER"})  # like 010 and 006: these are not charged
+GIVEN_BACK = frozenset({"010", "006", "EXPIRED", "STOPPED_BY_USER"})  # these are not charged
 
 
 class ReceiptResult(StrEnum):
@@ -47,7 +47,7 @@ class ReceiptResult(StrEnum):
 
 
 class Assumed(StrEnum):
-    """Which charge to assume, since the One API reports none."""
+    """Which charge to assume, since the One API and Platform REST report none."""
 
     REPORTED = ""  # none: the API reports charges
     ESTIMATE = "estimate"
@@ -140,17 +140,18 @@ def _reported(one: StatusReport, cause: OfAccount | None) -> Reported:
         one.charge_millionths,
         rank(one),
         (one.text or one.network_status)[:MAX_TEXT],
-        _assumed(one.network_status),
+        _assumed(one),
         cause.code if cause and one.to else "",
         cause.reason if cause and one.to else "",
     )
 
 
-def _assumed(network_status: str) -> Assumed:
-    """Return which charge to assume; statuses of the One API are names."""
-    if not network_status or network_status.isdigit():
+def _assumed(report: StatusReport) -> Assumed:
+    """Return which charge to assume; statuses of the One API are names, also in a look-up."""
+    status = report.network_status
+    if not report.estimated and (not status or status.isdigit()):
         return Assumed.REPORTED
-    return Assumed.NOTHING if network_status in GIVEN_BACK else Assumed.ESTIMATE
+    return Assumed.NOTHING if status in GIVEN_BACK else Assumed.ESTIMATE
 
 
 def from_look_up(message_id: str, answer: LookUp) -> StatusReport:
