@@ -32,7 +32,7 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/run
 install: $(VENV)/dev  ## create .venv with everything, including the command threelane
 
 GATEWAY ?= http
-demo: $(VENV)/run  ## run the main job and compare three ledgers; GATEWAY=http, rest, xml or one
+demo: $(VENV)/run  ## run the main job and compare three ledgers; GATEWAY=http, rest, xml, one or platform
 	$(BIN)/python -m threelane demo --gateway $(GATEWAY) $(ARGS)
 
 up: $(VENV)/run  ## run the same stack until Ctrl-C; addresses are in .threelane/stack.json
@@ -41,8 +41,8 @@ up: $(VENV)/run  ## run the same stack until Ctrl-C; addresses are in .threelane
 test: $(VENV)/dev  ## run all tests, with their own Redis
 	$(BIN)/python -m pytest $(ARGS)
 
-test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML and One API
-	for api in rest xml one; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs tests/integration tests/faults $(ARGS) || exit 1; done
+test-apis: $(VENV)/dev  ## run the tests of the main job on the REST, XML, One and Platform APIs
+	for api in rest xml one platform; do THREELANE_TEST_GATEWAY=$$api $(BIN)/python -m pytest -m main_job -rs tests/integration tests/faults $(ARGS) || exit 1; done
 
 test-rabbitmq: $(VENV)/dev  ## run all tests with their own RabbitMQ as the broker; needs Debian's rabbitmq-server
 	THREELANE_TEST_BROKER=rabbitmq $(BIN)/python -m pytest -rs $(ARGS)

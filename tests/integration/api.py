@@ -35,6 +35,8 @@ APIS = {api.name: api for api in (
     Tested("http", 1,  NAMED,        "validity"),
     Tested("rest", 1,  ("TOKEN",),   "validityPeriod"),
     Tested("xml",  99, NAMED,        "validity"),
+    Tested("platform", 1, ("API_KEY",), "validityPeriod",
+           looks_up=False, reports_charge=False, own_codes={"001": "108"}),
     Tested("one",  99, ("API_KEY",), "validityPeriod",
            looks_up=False, reports_charge=False, names_the_end_of_a_limit=False, without_credit=Status.QUEUED,
            own_codes={"001": "1", "105": "25", "122": "26", "301": "20", "901": "18"}),
