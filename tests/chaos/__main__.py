@@ -19,7 +19,9 @@ from rich.table import Table
 
 from tests.chaos import ledger, script
 from tests.chaos.shows import credentials, frozen, hidden, lookups, newsletter, outage, stage
-from tests.chaos.world import World
+from tests.chaos.world import LOOK_UP, World
+from threelane.contract.features import able
+from threelane.contract.gateways import declared
 from threelane.store import keys
 
 QUIET_SECONDS = 240.0
@@ -38,7 +40,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=150)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
+    parser.add_argument("--gateway", choices=tuple(declared()), default="http")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--kills", type=int, default=36)
     parser.add_argument("--restarts", type=int, default=6)
@@ -116,7 +118,7 @@ class _Watch:
 def _judge(world: World, longest: float, console: Console, options: argparse.Namespace) -> bool:
     sandbox_ledger = world.ledger()
     client = world.client()
-    verdict = ledger.compare(world.reported(), client, sandbox_ledger, can_look_up=options.gateway != "one")
+    verdict = ledger.compare(world.reported(), client, sandbox_ledger, can_look_up=able(LOOK_UP, options.gateway))
     table = Table(
         title=f"chaos: {options.messages} messages, seed {options.seed}, API {options.gateway}", show_header=False
     )

@@ -21,6 +21,7 @@ import redis
 from tests.chaos import ledger
 from tests.servers import allow_repeats, wait_until
 from threelane import Accepted, Producer, ProducerSettings
+from threelane.contract.gateways import declared
 from threelane.contract.prices import CREDIT
 from threelane.demo.stack import Stack
 from threelane.store import keys
@@ -36,7 +37,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--reserve", action="store_true", help="reserve enough credit for all of lane 1")
-    parser.add_argument("--gateway", choices=("http", "rest", "xml", "one"), default="http")
+    parser.add_argument("--gateway", choices=tuple(declared()), default="http")
     options = parser.parse_args()
     of_lane_1 = PRICE * (options.messages // 3 + 1)
     credit = PRICE * (options.messages // 2) + Decimal("0.3")

@@ -54,7 +54,7 @@ class LongestWait(NamedTuple):
 def compare(reported: set[str], client: redis.Redis, ledger: dict[str, Any], *, can_look_up: bool = True) -> Comparison:
     """Compare the three; an ``unknown`` message is unresolved, and so has no known charge.
 
-    Without a look-up (One API), that is a final state of any message; else of those only that the gateway hid.
+    Without a look-up, that is a final state of any message; else of those only that the gateway hid.
     """
     records = {one.id: one for one in _all(client)}
     received = Counter(entry["client_id"] for entry in ledger["messages"])

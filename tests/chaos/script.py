@@ -12,13 +12,14 @@ from random import Random
 from typing import NamedTuple
 
 from tests.chaos.world import ROUTES, World
+from threelane.contract.features import able
 
 Harm = Callable[[World], None]
 Fault = dict[str, object]
 STORM = {"do": "code", "code": "901", "times": None, "probability": 0.8}
 OUTAGE = {"do": "page", "http": 503, "command": "*", "times": None}
 STORM_SECONDS, PAGES_SECONDS, OUTAGE_SECONDS = 3.0, 1.5, 3.0
-MANY_A_REQUEST, FEWER_REQUESTS = ("xml", "one"), 5  # these APIs make about so much fewer requests
+FEWER_REQUESTS = 5  # an API with many messages a request makes about so much fewer
 SPELL = {"share": 0.25, "seconds": 2}
 
 
@@ -57,7 +58,7 @@ def write(seed: int, seconds: float, kills: int, restarts: int) -> list[Act]:
 
 def permanent(gateway: str) -> list[Fault]:
     """Return the permanent faults, each with a probability per request or per message's receipts."""
-    more = FEWER_REQUESTS if gateway in MANY_A_REQUEST else 1
+    more = FEWER_REQUESTS if able("many a request", gateway) else 1
     return [
         {"do": "hide", "times": None, "probability": 0.002 * more},
         {"do": "unasked", "times": None, "probability": 0.005 * more},

@@ -18,11 +18,13 @@ from urllib.request import urlopen
 import redis
 
 from tests.servers import RedisServer, allow_repeats, free_port
+from threelane.contract.features import able
 from threelane.demo.child import Child, _end_with_parent
 from threelane.sandbox.running import Running
 from threelane.store import keys
 
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
+LOOK_UP = "look up by our id"
 ROUTES = ("workers-redis", "producers-redis", "endpoint-redis", "workers-gateway", "gateway-endpoint")
 TIMING = {
     "THREELANE_GATEWAY_TIMEOUT_SECONDS": "2",
@@ -85,7 +87,7 @@ class World:
             "THREELANE_CLICKATELL_TOKEN": "sandbox",
             "THREELANE_CLICKATELL_API_KEY": "sandbox",
             "THREELANE_GATEWAY": self.gateway,
-            "THREELANE_PRICES": "*=0.8",  # the sandbox's; the One API reports no charges
+            "THREELANE_PRICES": "*=0.8",  # the sandbox's; the Portal's APIs report no charges
             "THREELANE_GATEWAY_URL": f"http://127.0.0.1:{ports['workers-gateway']}",
             "THREELANE_CALLBACK_SECRET": SECRET,
             "THREELANE_CALLBACKS_PORT": str(endpoint_port),
@@ -138,7 +140,7 @@ class World:
 
     def start_producer(self, number: int) -> None:
         arguments = [str(number), str(self._share), str(self._seconds), str(self.seed), str(self.reported_file(number))]
-        arguments += ["2"] if self.gateway == "one" else []  # minutes of validity
+        arguments += [] if able(LOOK_UP, self.gateway) else ["2"]  # minutes of validity
         self.producing[number] = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.producing", *arguments],
             env={**os.environ, **self.environment, "THREELANE_REDIS_URL": self.redis_urls["producers-redis"]},
