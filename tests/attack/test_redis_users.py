@@ -98,6 +98,9 @@ ATTEMPTS = (
     Attempt("write a worker's report", ("HSET", keys.worker("x"), "beat", "1"), {"worker", "operator"}),
     Attempt("log in to the console", ("HSET", keys.console("x"), "key", "k1"), {"api", "operator"}),
     Attempt("use the gateway's session", ("GET", keys.session("x")), {"worker", "operator"}),
+    Attempt("read operators' requests", ("ZRANGE", keys.ACCOUNT_REQUESTS, 0, -1), {"worker", "api", "operator"}),
+    Attempt("answer an operator's request", ("SET", keys.account_answer(ID), "{}", "PX", 1), {"worker", "operator"}),
+    Attempt("send a voucher to a worker", ("PUBLISH", keys.voucher_channel(ID), "x"), {"worker", "api", "operator"}),
     Attempt("FLUSHALL", ("FLUSHALL",)),
     Attempt("CONFIG SET", ("CONFIG", "SET", "maxmemory", "1")),
     Attempt("CONFIG GET", ("CONFIG", "GET", "maxmemory"), {"admin"}),
@@ -118,7 +121,11 @@ ATTEMPTS = (
     Attempt("broadcast to workers", ("PUBLISH", "/0.celery.pidbox", "x"), {"worker", "operator"}),
     Attempt("a key of another application", ("GET", "session:1")),
 )
-DRY = (Attempt("SHUTDOWN", ("SHUTDOWN",), {"admin"}), Attempt("SCRIPT KILL", ("SCRIPT", "KILL"), {"admin"}))
+DRY = (
+    Attempt("hear a voucher on its way to a worker", ("SUBSCRIBE", keys.voucher_channel(ID)), {"worker", "operator"}),
+    Attempt("SHUTDOWN", ("SHUTDOWN",), {"admin"}),
+    Attempt("SCRIPT KILL", ("SCRIPT", "KILL"), {"admin"}),
+)
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,16 @@ A worker makes each call: neither the API nor the command line here has a creden
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 import redis
 
 from tests.integration.api import API
+from tests.integration.asking import Asking
 from tests.integration.conftest import Workers, now
 from tests.integration.console import Visitor, words
 from tests.integration.http_api import Api
@@ -25,18 +23,11 @@ from tests.watch import VOUCHER
 from threelane.contract.features import able
 from threelane.contract.gateways import declared
 from threelane.operations import account
-from threelane.runtime.clock import RedisClock
 from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
 from threelane.store import account_requests, audit, keys
 from threelane.store.account_requests import AccountQuery, AccountResult
-from threelane.store.connect import connect_async
-from threelane.worker.account import requests
-from threelane.worker.gateway.choose import gateway
-from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.readiness import LOGIN, READINESS
-from threelane.worker.process.rounds import end, repeat
-from threelane.worker.process.settings import WorkerSettings
 
 ZA = "27831234567"
 WORTH = 770  # credits of the voucher
@@ -44,55 +35,10 @@ needs_vouchers = pytest.mark.skipif(not able("voucher", API.name), reason="this 
 needs_coverage = pytest.mark.skipif(not able("coverage", API.name), reason="this API has no coverage query")
 
 
-@dataclass
-class Context:
-    """What the duty of a worker sees of its worker."""
-
-    client: Any
-    gateway: Gateway
-    settings: WorkerSettings
-    clock: RedisClock = field(default_factory=RedisClock)
-    draining: bool = False
-    may_call: bool = True
-
-
-class Asking:
-    """The duty of a worker with the sandbox's credentials, on a thread of this process."""
-
-    context: Context
-
-    def __init__(self, settings: WorkerSettings, client: redis.Redis) -> None:
-        self._settings = settings
-        self._ready, self._ended = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        client.zadd(keys.WORKERS, {"w1": int(now() * 1000)})
-        self._thread.start()
-        assert self._ready.wait(30)
-
-    async def _run(self) -> None:
-        client = connect_async(self._settings)
-        self.context = context = Context(client, gateway(self._settings), self._settings)
-        task = asyncio.create_task(repeat(requests.DUTY, cast("Any", context)))
-        self._ready.set()
-        await asyncio.to_thread(self._ended.wait)
-        await end([task])
-        await context.gateway.close()
-        await client.aclose()
-
-    def stop(self) -> None:
-        self._ended.set()
-        self._thread.join()
-
-
 @pytest.fixture
 def asking(client: redis.Redis, sandbox: Running, redis_server: RedisServer) -> Iterator[Asking]:
     """A worker's part in this process."""
-    secrets = dict.fromkeys(("api_id", "user", "password", "token", "api_key"), "sandbox")
-    named: dict[str, Any] = {f"clickatell_{name}": value for name, value in secrets.items()}
-    settings = WorkerSettings(
-        redis_url=redis_server.url, gateway=API.name, gateway_url=sandbox.url, gateway_timeout_seconds=2, **named
-    )
-    made = Asking(settings, client)
+    made = Asking(redis_server.url, client, sandbox.url, API.name)
     yield made
     made.stop()
     READINESS.clear(LOGIN)

@@ -15,11 +15,13 @@ from urllib.request import urlopen
 import pytest
 import redis
 import trustme
+from pydantic import SecretStr
 from redis.exceptions import AuthenticationError
 from typer.testing import CliRunner
 
 from tests.chaos import ledger
 from tests.guarded_redis import ACL, LISTED, MISSING, NOT_DANGEROUS, PASSWORD, GuardedRedis
+from tests.integration.asking import Asking
 from tests.integration.conftest import SECRET, threelane_child
 from tests.integration.console import Visitor
 from tests.integration.http_api import Api, Response, wide_key
@@ -27,12 +29,16 @@ from tests.integration.test_callbacks import attempted
 from tests.integration.test_console import addresses
 from tests.layout import FOLDERS
 from tests.servers import threelane, wait_until
+from tests.watch import VOUCHER
 from threelane import InvalidSettings, Producer, ProducerSettings, Unavailable
 from threelane.interfaces.command.line import app as commands
+from threelane.operations import account
 from threelane.producer.nudge import Nudger
 from threelane.runtime.settings import Settings, load
 from threelane.sandbox.running import Running
+from threelane.store.account_requests import AccountResult
 from threelane.store.batches import digest
+from threelane.store.connect import connect
 from threelane.store.states import Status
 from threelane.worker.fetch.lanes import LaneOrder
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -149,13 +155,14 @@ def test_messages_outlive_a_restart_of_redis(guarded: GuardedRedis) -> None:
         redis.Redis(port=guarded.server.port).ping()
 
 
-def test_every_endpoint_and_page_of_the_api_works_as_its_user(guarded: GuardedRedis) -> None:
+def test_every_endpoint_and_page_of_the_api_works_as_its_user(guarded: GuardedRedis, sandbox: Running) -> None:
     """Each that is ever added, too: they are read from the application; the main job opens few of them."""
     if guarded.commands:
         pytest.skip("one kind of user is enough")
     client = guarded.admin()
     client.acl_log_reset()
     api = Api(guarded.plain_url_of("api")).start()
+    asking = Asking(guarded.plain_url_of("worker"), client, sandbox.url)
     try:
         every = {"operator": True, "texts": True, "evidence": True, "suppression": True}
         key = wide_key(client, "shop", **every).token
@@ -166,8 +173,13 @@ def test_every_endpoint_and_page_of_the_api_works_as_its_user(guarded: GuardedRe
         held = api.request("POST", "/v1/holds", {"scope": "lane:3", "cause": "x"}, key)
         api.request("POST", "/v1/suppressions", {"to": number, "number": number}, key)
         answers = [held, *_every_request(api, key, sent), *_every_page(api, key, sent)]
+        by_operator = connect(Settings(redis_url=guarded.plain_url_of("operator")))
+        paid = account.redeem(account.by_worker(by_operator), "http", SecretStr(VOUCHER), by_operator, "tests")
+        by_operator.close()
     finally:
+        asking.stop()
         api.stop()
+    assert AccountResult.ANSWERED == paid.result
     assert [] == guarded.refusals()
     assert [] == [one.body for one in answers if one.status >= 500]
     assert 20 < sum(one.status < 400 for one in answers), [one.status for one in answers]
@@ -176,7 +188,7 @@ def test_every_endpoint_and_page_of_the_api_works_as_its_user(guarded: GuardedRe
 def _every_request(api: Api, key: str, message: str) -> Iterator[Response]:
     """Send each request of the description, with its example as the body."""
     for path, operations in api.request("GET", "/openapi.json").body["paths"].items():
-        place = path.replace("{scope}", "lane:3").replace("{batch}", "b")
+        place = path.replace("{scope}", "lane:3").replace("{batch}", "b").replace("{number}", "27831234567")
         place = re.sub(r"\{\w+\}", message, place)
         for method, operation in operations.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
@@ -187,7 +199,7 @@ def _every_page(api: Api, key: str, message: str) -> Iterator[Response]:
     """Log in to the console, open each page and send each form."""
     visitor = Visitor(api)
     fields = {"number": "27831234567", "scope": "all", "source": "operator", "term": message, "batch": "b"}
-    fields |= {"owner": "producer", "code": "113", "before": "1", "cause": "x"}
+    fields |= {"owner": "producer", "code": "113", "before": "1", "cause": "x", "voucher": "1"}
     yield visitor.log_in("wrong")
     yield visitor.log_in(key)
     for method, path in addresses():  # GET first
