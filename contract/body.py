@@ -11,7 +11,7 @@ from threelane.contract.cut import Cut, NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
 from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.refusal import Code, Refusal, invalid
-from threelane.contract.text import Encoding, Size
+from threelane.contract.text import GSM_7, Alphabet, Encoding, Size
 from threelane.contract.why_parts import UNITS, Saving, explain
 
 MOST_EXPLAINED = 2_000  # characters of a text that is too long; no replacement makes a longer one fit
@@ -29,8 +29,13 @@ class Body(NamedTuple):
     line_parts: int | None = None  # that the opt-out line costs; None if none was added
 
 
-def read(given: Mapping[str, Any], spelt: Mapping[str, str], line: OptOutLine | None = None) -> Body | Refusal:
-    """Return the body that the fields of a message give, with an opt-out line, or why there is none."""
+def read(
+    given: Mapping[str, Any], spelt: Mapping[str, str], line: OptOutLine | None = None, alphabet: Alphabet = GSM_7
+) -> Body | Refusal:
+    """Return the body that the fields of a message give, with an opt-out line, or why there is none.
+
+    ``alphabet`` are the letters that the gateway gets without Unicode.
+    """
     binary, text, udh_octets = given.get("binary", ""), given.get("text", ""), len(given.get("udh", "")) // 2
     most = given.get("max_message_parts", 3)
     if binary:
@@ -39,7 +44,7 @@ def read(given: Mapping[str, Any], spelt: Mapping[str, str], line: OptOutLine | 
     if is_invisible(text):
         return _empty(text)
     try:
-        return _text(given, text, udh_octets, most, line)
+        return _text(given, text, udh_octets, most, line, alphabet)
     except UnicodeEncodeError as broken:
         return Refusal(
             code=Code.UNICODE,
@@ -77,36 +82,40 @@ def _binary(
     return _too_long(spelt["binary"], size, most) if size.parts > most else Body("", size)
 
 
-def _text(given: Mapping[str, Any], text: str, udh_octets: int, most: int, line: OptOutLine | None) -> Body | Refusal:
+def _text(
+    given: Mapping[str, Any], text: str, udh_octets: int, most: int, line: OptOutLine | None, alphabet: Alphabet
+) -> Body | Refusal:
     forced = given.get("unicode", False)
     ending = line.ending(text) if line else ""
-    size, saved = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets), 0
+    size, saved = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet), 0
     if (given.get("look_alikes") or given.get("plain_accents")) and size.encoding is Encoding.UCS_2 and not forced:
         whole = text + ending
-        plain = _replaced(given, whole)
-        plain_size = texts.measure(plain, udh_octets=udh_octets)
+        plain = _replaced(given, whole, alphabet)
+        plain_size = texts.measure(plain, udh_octets=udh_octets, alphabet=alphabet)
         if plain != whole and plain_size.parts <= size.parts:
-            text, ending = _replaced(given, text), _replaced(given, ending)
+            text, ending = _replaced(given, text, alphabet), _replaced(given, ending, alphabet)
             saved, size = size.parts - plain_size.parts, plain_size
     if size.parts > 1 and text[-1] in TRAILING:
         trimmed = text.rstrip(TRAILING)
-        trimmed_size = texts.measure(trimmed + ending, unicode=forced, udh_octets=udh_octets)
+        trimmed_size = texts.measure(trimmed + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet)
         if trimmed_size.parts < size.parts:
             text, size = trimmed, trimmed_size
     removed = ""
     if size.parts > most:
         scope = line.scope if line and ending else ""
         if given.get("on_too_long") != "cut":
-            return _too_long("text", size, most, _savings(text + ending, size, udh_octets, forced), scope)
-        shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending)
+            return _too_long(
+                "text", size, most, _savings(text + ending, size, udh_octets, alphabet, forced=forced), scope
+            )
+        shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending, alphabet=alphabet)
         if line and not ending and isinstance(shorter, Cut) and line.ending(shorter.text):
             ending, scope = line.ending(shorter.text), line.scope  # the text had the line, and lost it
-            shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending)
+            shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending, alphabet=alphabet)
         if isinstance(shorter, NotCut):
             return _not_cut(size, most, shorter, scope)
         text, removed = shorter
-        size = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets)
-    alone = texts.measure(text, unicode=forced, udh_octets=udh_octets).parts if ending else 0
+        size = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet)
+    alone = texts.measure(text, unicode=forced, udh_octets=udh_octets, alphabet=alphabet).parts if ending else 0
     return Body(
         text + ending, size, saved, len(removed), _shown(removed), line_parts=size.parts - alone if ending else None
     )
@@ -118,10 +127,10 @@ def _shown(removed: str) -> str:
     return plain if len(plain) <= MOST_SHOWN else plain[: MOST_SHOWN - 1] + "…"
 
 
-def _replaced(given: Mapping[str, Any], text: str) -> str:
+def _replaced(given: Mapping[str, Any], text: str, alphabet: Alphabet) -> str:
     """Return the text with the replacements that its caller allows."""
     look_alikes, plain_accents = given.get("look_alikes", False), given.get("plain_accents", False)
-    return lookalike.replace(text, look_alikes=look_alikes, plain_accents=plain_accents)
+    return lookalike.replace(text, look_alikes=look_alikes, plain_accents=plain_accents, alphabet=alphabet)
 
 
 def _too_long(field: str, size: Size, most: int, savings: Sequence[Saving] = (), line_scope: str = "") -> Refusal:
@@ -134,9 +143,11 @@ def _too_long(field: str, size: Size, most: int, savings: Sequence[Saving] = (),
     )
 
 
-def _savings(text: str, size: Size, udh_octets: int, forced: bool) -> Sequence[Saving]:
+def _savings(text: str, size: Size, udh_octets: int, alphabet: Alphabet, *, forced: bool) -> Sequence[Saving]:
     """Return what would save parts of a text that is not far too long."""
-    why = explain(text, size, udh_octets, is_ucs2_requested=forced) if len(text) <= MOST_EXPLAINED else None
+    if len(text) > MOST_EXPLAINED:
+        return ()
+    why = explain(text, size, udh_octets, is_ucs2_requested=forced, alphabet=alphabet)
     return why.savings if why else ()
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from threelane.contract import grapheme
 from threelane.contract.invisible import TRAILING, is_invisible
-from threelane.contract.text import longest_fit
+from threelane.contract.text import GSM_7, Alphabet, longest_fit
 
 LEAST_SHARE = 2  # at least one half of what fits is kept
 LOST_DIGITS = 3  # a number with as many digits is never removed: it may be a code, a price or a number to call
@@ -53,13 +53,21 @@ class NotCut(NamedTuple):
     problem: str
 
 
-def cut(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0, ending: str = "") -> Cut | NotCut:
+def cut(
+    text: str,
+    max_parts: int,
+    *,
+    unicode: bool = False,
+    udh_octets: int = 0,
+    ending: str = "",
+    alphabet: Alphabet = GSM_7,
+) -> Cut | NotCut:
     """Return as much of a text as fits into max_parts and ends between words, or why nothing sensible does.
 
     It ends inside no link, number, word or character as a reader sees it, keeps at least one half of what fits, and
     removes no link and no number of three digits or more.  ``ending`` is what follows it: its room is left.
     """
-    fit = longest_fit(text, max_parts, unicode=unicode, udh_octets=udh_octets, ending=ending)
+    fit = longest_fit(text, max_parts, unicode=unicode, udh_octets=udh_octets, ending=ending, alphabet=alphabet)
     at = _last_end(text, fit)
     kept = text[:at].rstrip(TRAILING)
     if not at or is_invisible(kept):

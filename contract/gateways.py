@@ -85,6 +85,8 @@ class Declaration:
     """A function from a status other than a legacy number to a state, or None."""
     callbacks: Mapping[str, str] = field(default_factory=dict)
     """The last segment of a callback's path -> the parser of its query and body."""
+    has_charset: bool = False
+    """Its texts are sent in the charset of THREELANE_GATEWAY_CHARSET."""
     sandbox: str = ""
     """Its simulated gateway, which the sandbox serves with the others."""
 

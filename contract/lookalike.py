@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Collection
 from typing import NamedTuple
 
-from threelane.contract.text import GSM_7
+from threelane.contract.text import GSM_7, Alphabet
 
 
 class StandIn(NamedTuple):
@@ -76,18 +76,18 @@ _OVERLAY = 1  # the combining class of strokes through a character; 0: no accent
 _LOOK_ALIKES, _ACCENTS = _translation(LOOK_ALIKES), _translation(ACCENTS)
 
 
-def replace(text: str, *, look_alikes: bool = True, plain_accents: bool = False) -> str:
+def replace(text: str, *, look_alikes: bool = True, plain_accents: bool = False, alphabet: Alphabet = GSM_7) -> str:
     """Return the text in the GSM alphabet if replacing these is enough, else the text unchanged.
 
     A partial replacement would change characters and save nothing: one character outside the alphabet keeps the
     whole text in UCS-2.  Letters that the alphabet has with their accent, such as é and ü, keep it.
     """
-    if GSM_7.issuperset(text):
+    if alphabet.issuperset(text):
         return text
     replaced = text.translate(_LOOK_ALIKES) if look_alikes else text
-    if plain_accents and not GSM_7.issuperset(replaced):
-        replaced = "".join(map(_plain, replaced.translate(_ACCENTS)))
-    return replaced if GSM_7.issuperset(replaced) else text
+    if plain_accents and not alphabet.issuperset(replaced):
+        replaced = "".join(_plain(letter, alphabet) for letter in replaced.translate(_ACCENTS))
+    return replaced if alphabet.issuperset(replaced) else text
 
 
 def translate(text: str) -> str:
@@ -95,22 +95,22 @@ def translate(text: str) -> str:
     return text if text.isascii() else text.translate(_LOOK_ALIKES)
 
 
-def needed(outside: Collection[str]) -> tuple[bool, bool] | None:
-    """Return which options bring characters outside GSM-7 into it: look-alikes, accents; None if nothing does."""
+def needed(outside: Collection[str], alphabet: Alphabet = GSM_7) -> tuple[bool, bool] | None:
+    """Return which options bring characters into the alphabet: look-alikes, accents; None if nothing does."""
     has_look_alikes = has_accents = False
     for letter in outside:
         if ord(letter) in _LOOK_ALIKES:
             has_look_alikes = True
-        elif ord(letter) in _ACCENTS or GSM_7.issuperset(_plain(letter)):
+        elif ord(letter) in _ACCENTS or alphabet.issuperset(_plain(letter, alphabet)):
             has_accents = True
         else:
             return None
     return has_look_alikes, has_accents
 
 
-def _plain(letter: str) -> str:
+def _plain(letter: str, alphabet: Alphabet) -> str:
     """Return a letter without its accents; a sign keeps them, since a stroke reverses it (≠); overlays stay."""
-    if letter in GSM_7:
+    if letter in alphabet:
         return letter
     decomposed = unicodedata.normalize("NFD", letter)
     if unicodedata.category(decomposed[0])[0] not in "LM":

@@ -17,7 +17,7 @@ from threelane.contract.phone import Msisdn
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.contract.subscriber import spellings
-from threelane.contract.text import Encoding, Size, composed, decomposed
+from threelane.contract.text import GSM_7, Alphabet, Encoding, Size, composed, decomposed
 from threelane.contract.why_parts import WhyParts, explain
 from threelane.contract.wording import PLAIN, Filled, Wording
 
@@ -95,6 +95,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     opt_out_parts: int = 0  # how many parts the line costs
     is_ucs2_requested: bool = False
     other_id: str = ""  # that the message would have in the other form; empty without a client message id
+    alphabet: Alphabet = GSM_7  # the letters that the gateway gets without Unicode
 
     @property
     def why_parts(self) -> WhyParts | None:
@@ -103,7 +104,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         if sms.parts == 1:
             return None
         size = Size(sms.encoding, sms.units, sms.parts)
-        return explain(sms.text, size, sms.header_octets, is_ucs2_requested=self.is_ucs2_requested)
+        requested = self.is_ucs2_requested
+        return explain(sms.text, size, sms.header_octets, is_ucs2_requested=requested, alphabet=self.alphabet)
 
 
 def gateway_time(message: Message, now: int) -> int:
@@ -154,11 +156,13 @@ def parse(
     reading: Reading = INTERNATIONAL,
     wording: Wording = PLAIN,
     wire_ids: WireIds = WireIds.OURS,
+    alphabet: Alphabet = GSM_7,
 ) -> Draft | Refusal:
     """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field.
 
     ``reading`` is how digits without + or 00 are read if the message names no country; ``wording`` has the templates
-    and opt-out lines, ``wire_ids`` is the form of an id that follows from the caller's.  The fingerprint is of what the
+    and opt-out lines, ``wire_ids`` is the form of an id that follows from the caller's, ``alphabet`` the letters that the
+    gateway gets without Unicode.  The fingerprint is of what the
     caller gave: neither a newer version of a template nor another opt-out line makes a repeated call a different
     message.
     """
@@ -176,7 +180,7 @@ def parse(
     line = _line(given, wording) if wording.has_lines else None
     if isinstance(line, Refusal):
         return line
-    content = body.read(with_text, spelt, line)
+    content = body.read(with_text, spelt, line, alphabet)
     if isinstance(content, Refusal):
         return content
     due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
@@ -227,6 +231,7 @@ def parse(
         opt_out_parts=content.line_parts or 0,
         is_ucs2_requested=given.get("unicode", False),
         other_id=ids.other,
+        alphabet=alphabet,
     )
 
 

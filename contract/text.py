@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 # 3GPP TS 23.038, basic set: one septet each.
 GSM_BASIC = frozenset(
@@ -16,6 +16,8 @@ GSM_BASIC = frozenset(
 # The extension set: an escape and a code, two septets each.
 GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 GSM_7 = GSM_BASIC | GSM_EXTENSION
+Alphabet: TypeAlias = frozenset[str]
+"""The letters that are sent in septets: those of GSM-7, or fewer if the gateway's charset lacks some."""
 _all_basic = re.compile(f"[{re.escape(''.join(sorted(GSM_BASIC)))}]*").fullmatch
 
 OCTETS = 140  # of one SMS
@@ -61,15 +63,15 @@ def decomposed(text: str) -> str:
     return text if len(text) > _NORMALISED_AT_ONCE else unicodedata.normalize("NFD", text)
 
 
-def measure(text: str, *, unicode: bool = False, udh_octets: int = 0) -> Size:
-    """Count the parts of a text by filling them one by one.
+def measure(text: str, *, unicode: bool = False, udh_octets: int = 0, alphabet: Alphabet = GSM_7) -> Size:
+    """Count the parts of a text by filling them one by one; a letter outside ``alphabet`` makes it UCS-2.
 
     An escape pair or a surrogate pair is never split between parts, so 229 braces take 4 parts although their 458
     septets are fewer than 3 x 153.  Raises UnicodeEncodeError for half a surrogate pair.  Source: 3GPP TS
     23.038 and 23.040.
     """
-    basic = not unicode and _all_basic(text) is not None
-    if basic or (not unicode and GSM_7.issuperset(text)):
+    basic = not unicode and alphabet is GSM_7 and _all_basic(text) is not None
+    if basic or (not unicode and alphabet.issuperset(text)):
         pairs = 0 if basic else sum(map(text.count, GSM_EXTENSION))
         single, part = _septets(udh_octets)
         units = len(text) + pairs
@@ -86,7 +88,15 @@ def measure_binary(octets: int, udh_octets: int = 0) -> Size:
     return Size(Encoding.BINARY, octets, _parts("", octets, single, part, None))
 
 
-def longest_fit(text: str, max_parts: int, *, unicode: bool = False, udh_octets: int = 0, ending: str = "") -> int:
+def longest_fit(
+    text: str,
+    max_parts: int,
+    *,
+    unicode: bool = False,
+    udh_octets: int = 0,
+    ending: str = "",
+    alphabet: Alphabet = GSM_7,
+) -> int:
     """Return the length of the longest beginning of the text that fits into max_parts, without splitting a pair.
 
     ``ending`` is what follows it: its room is left.
@@ -94,7 +104,10 @@ def longest_fit(text: str, max_parts: int, *, unicode: bool = False, udh_octets:
     low, high = 0, min(len(text), max_parts * _septets(0)[0])
     while low < high:  # within one alphabet a longer prefix never needs fewer parts
         middle = (low + high + 1) // 2
-        if measure(text[:middle] + ending, unicode=unicode, udh_octets=udh_octets).parts <= max_parts:
+        if (
+            measure(text[:middle] + ending, unicode=unicode, udh_octets=udh_octets, alphabet=alphabet).parts
+            <= max_parts
+        ):
             low = middle
         else:
             high = middle - 1

@@ -13,7 +13,17 @@ import msgspec
 
 from threelane.contract import lookalike
 from threelane.contract.counted import counted
-from threelane.contract.text import GSM_7, GSM_EXTENSION, Encoding, Size, longest_fit, measure, measure_binary, room
+from threelane.contract.text import (
+    GSM_7,
+    GSM_EXTENSION,
+    Alphabet,
+    Encoding,
+    Size,
+    longest_fit,
+    measure,
+    measure_binary,
+    room,
+)
 
 MOST_CHARACTERS = 3  # named in an explanation; the count has the others
 MOST_REPLACED_ONE_BY_ONE = 10  # different characters: more are faster in one pass
@@ -95,17 +105,19 @@ class WhyParts(msgspec.Struct, frozen=True):
         return "; ".join([one.detail for one in self.causes] + [one.remedy for one in self.savings])
 
 
-def explain(text: str, size: Size, udh_octets: int = 0, *, is_ucs2_requested: bool = False) -> WhyParts | None:
+def explain(
+    text: str, size: Size, udh_octets: int = 0, *, is_ucs2_requested: bool = False, alphabet: Alphabet = GSM_7
+) -> WhyParts | None:
     """Return why a body takes several parts; None for one part.  ``size`` is that of ``measure``."""
     if size.parts == 1:
         return None
     if size.encoding is Encoding.UCS_2:
-        return _of_ucs2(text, size, udh_octets, is_requested=is_ucs2_requested)
+        return _of_ucs2(text, size, udh_octets, alphabet, is_requested=is_ucs2_requested)
     return WhyParts(tuple(_of_length(text, size, udh_octets)), (_shorter(text, size, udh_octets),))
 
 
-def _of_ucs2(text: str, size: Size, udh_octets: int, *, is_requested: bool) -> WhyParts:
-    outside = set(text) - GSM_7
+def _of_ucs2(text: str, size: Size, udh_octets: int, alphabet: Alphabet, *, is_requested: bool) -> WhyParts:
+    outside = set(text) - alphabet
     in_gsm = _with_stand_ins(text, dict.fromkeys(outside, "?"), udh_octets)
     more = size.parts - in_gsm.parts
     causes: list[PartCause] = []
@@ -113,7 +125,7 @@ def _of_ucs2(text: str, size: Size, udh_octets: int, *, is_requested: bool) -> W
     if more and outside:
         causes.append(_of_characters(text, outside, more))
         if not is_requested:  # unicode=1 keeps every text in UCS-2
-            savings += _replacing(text, outside, size, udh_octets)
+            savings += _replacing(text, outside, size, udh_octets, alphabet)
     elif more:
         detail = f"unicode=1 takes {counted(more, 'part')} more: GSM-7 has all characters of the text"
         causes.append(PartCause(Cause.UNICODE, more, detail))
@@ -134,9 +146,8 @@ def _of_characters(text: str, outside: set[str], parts: int) -> PartCause:
     else:
         which = " and ".join(f"{one} at character {one.at}{_again(one.times)}" for one in first)
     verb = "takes" if number == 1 else "take"
-    detail = (
-        f"{which} {verb} {counted(parts, 'part')} more: outside GSM-7, so that an SMS has 70 characters instead of 160"
-    )
+    where = "outside GSM-7" if outside.isdisjoint(GSM_7) else "not in the charset of this API"
+    detail = f"{which} {verb} {counted(parts, 'part')} more: {where}, so that an SMS has 70 characters instead of 160"
     return PartCause(Cause.CHARACTERS, parts, detail, first)
 
 
@@ -178,12 +189,13 @@ def _length(text: str, size: Size, udh_octets: int) -> str:
     return f"{size.units} {UNITS[size.encoding]}{double}: one part has {single}, each of several {part}"
 
 
-def _replacing(text: str, outside: set[str], size: Size, udh_octets: int) -> Iterator[Saving]:
-    needed = lookalike.needed(outside)
+def _replacing(text: str, outside: set[str], size: Size, udh_octets: int, alphabet: Alphabet) -> Iterator[Saving]:
+    needed = lookalike.needed(outside, alphabet)
     if needed is not None:
         look_alikes, plain_accents = needed
         stand_ins = {
-            one: lookalike.replace(one, look_alikes=look_alikes, plain_accents=plain_accents) for one in outside
+            one: lookalike.replace(one, look_alikes=look_alikes, plain_accents=plain_accents, alphabet=alphabet)
+            for one in outside
         }
         way = Way.BOTH if look_alikes and plain_accents else Way.LOOK_ALIKES if look_alikes else Way.PLAIN_ACCENTS
     elif sum(map(text.count, outside)) <= MOST_REMOVED:

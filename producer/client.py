@@ -15,6 +15,7 @@ from threelane.contract.fields import known_batch_name
 from threelane.contract.keywords import MessageFields, MessageMapping
 from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
+from threelane.contract.text import Alphabet
 from threelane.contract.wording import Wording
 from threelane.producer import cancel as cancelling
 from threelane.producer import pause as pausing
@@ -150,6 +151,11 @@ class Producer:
         """Return the stored templates and opt-out lines that a message may need, to show its text without sending."""
         self._check_open()
         return self._enqueuer.wording(message)
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The letters that the gateway gets without Unicode: any other makes a text UCS-2."""
+        return self._settings.alphabet
 
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
         """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""

@@ -63,6 +63,7 @@ class Enqueuer:
         self._wording = StoredWording()
         self._numeric_countries = settings.numeric_countries
         self._api = api
+        self._alphabet = settings.alphabet
         self._nudger = nudger
         self._redis = connection
         self._deadline = Deadline(settings.redis_timeout_seconds)
@@ -264,7 +265,8 @@ class Enqueuer:
             key = holder.key
             name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
         reading = self._readings.applying(raw, name, holder)
-        draft = message.parse(_with_centre(raw, centre), now, name, reading, self._wording, self._settings.wire_ids)
+        centred, settings = _with_centre(raw, centre), self._settings
+        draft = message.parse(centred, now, name, reading, self._wording, settings.wire_ids, self._alphabet)
         if not isinstance(draft, Refusal):
             sms = draft.message
             abroad = self._abroad(sms) if self._countries else None

@@ -25,12 +25,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis.connection import parse_url
 
-from threelane.contract import countries, gateways, numbering, prices, reading
+from threelane.contract import charset, countries, gateways, numbering, prices, reading
+from threelane.contract.charset import Charset
 from threelane.contract.errors import ThreelaneError
 from threelane.contract.fields import LABEL
 from threelane.contract.message_id import WireIds
 from threelane.contract.reading import Reading
 from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES
+from threelane.contract.text import Alphabet
 from threelane.runtime import number_files, secret_files, tracing
 
 LIST_SHARE = 0.75  # of the memory for requests of the HTTP API; the rest is for requests that are not lists
@@ -112,6 +114,11 @@ class Settings(BaseSettings):
         GATEWAY_VALIDITY_MINUTES,
         description="the longest validity that the gateway takes; a message for its scheduler waits here until its "
         "validity fits ([schedules](time-and-recipients.md#schedules))",
+    )
+    gateway_charset: Charset = Field(
+        "utf-8",
+        description="the form of letters beyond ASCII on the HTTP API: `utf-8`, `windows-1252` or `ucs-2` "
+        "([letters](texts.md#letters-on-the-http-api))",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR"
@@ -214,6 +221,11 @@ class Settings(BaseSettings):
     def reading(self) -> Reading:
         """How numbers without + or 00 are read."""
         return reading.parse_reading(self.numbers, self.country)
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """The letters that the gateway gets without Unicode."""
+        return charset.alphabet(self.gateway, self.gateway_charset)
 
     @property
     def numeric_countries(self) -> frozenset[str]:

@@ -27,6 +27,7 @@ GATEWAY = Declaration(
     codes="threelane.worker.policy.legacy:LEGACY",
     family="legacy",
     callbacks=CALLBACKS,
+    has_charset=True,
     sandbox="threelane.sandbox.http_api:HttpApi",
     parameters={
         "to": "to",

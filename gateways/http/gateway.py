@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 
 import redis.asyncio
 
+from threelane.contract.charset import ALPHABETS, CP_1252, Charset
 from threelane.contract.message import Message, gateway_time
 from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES, minutes_left
-from threelane.contract.text import GSM_7, Encoding
+from threelane.contract.text import Encoding, measure
 from threelane.worker.gateway import foreign
 from threelane.worker.gateway.api import FormApi
+from threelane.worker.gateway.form import encode as encoded
 from threelane.worker.gateway.login import EXPIRED
 from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind, Payment
 from threelane.worker.gateway.protocol import Gateway
@@ -55,11 +57,12 @@ class HttpGateway(FormApi):
     def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
         """Open the connections; call it on the event loop.  Workers share a session through ``client``."""
         super().__init__(settings, client)
+        self._charset = settings.gateway_charset
         self._recent_ids: dict[str, None] = {}
 
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
-        reply = await self._request("http/sendmsg", form(messages[0], now, self._most_minutes))
+        reply = await self._request("http/sendmsg", form(messages[0], now, self._most_minutes, self._charset))
         if isinstance(reply, AttemptOutcome):
             return [reply]
         outcome = read_send(reply, messages[0].to)
@@ -118,7 +121,7 @@ class HttpGateway(FormApi):
 
     async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
         (parameters,) = elements
-        return await self._submit(command, parameters)
+        return await self._submit(command, encode(parameters))
 
     async def _authenticate(self) -> str | AttemptOutcome:
         reply = await self._post("http/auth", [self._login.credentials])
@@ -129,10 +132,13 @@ class HttpGateway(FormApi):
         return refused is not None and refused.code in EXPIRED
 
 
-def form(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES) -> dict[str, str]:
+def form(
+    message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES, charset: Charset = "utf-8"
+) -> dict[str, str]:
     """Return the parameters of ``sendmsg``; ``concat`` is the exact number of parts, since it caps the cost.
 
-    ``most_minutes`` is the longest validity that the gateway takes.
+    ``most_minutes`` is the longest validity that the gateway takes.  A text beyond ASCII with neither ``unicode`` nor
+    ``charset`` is sent in Windows-1252.
     """
     parameters = {
         "to": message.to,
@@ -141,7 +147,7 @@ def form(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTE
         "queue": str(message.lane),
         "callback": str(message.callback),
         "validity": str(minutes_left(message.expires_at, now, most_minutes)),
-        **_body(message),
+        **_body(message, charset),
     }
     optional = {
         "from": message.sender,
@@ -156,6 +162,14 @@ def form(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTE
         "scheduled_time": str(gateway_time(message, now) or ""),
     }
     return parameters | {name: value for name, value in optional.items() if value}
+
+
+def encode(parameters: Mapping[str, str]) -> bytes:
+    """Return the form; a text without a charset is in Windows-1252, the gateway's default."""
+    text = parameters.get("text", "")
+    if text.isascii() or "charset" in parameters:
+        return encoded(parameters)
+    return encoded(parameters, {"text": text.encode(CP_1252)})
 
 
 def _deliv_ack(message: Message) -> str:
@@ -253,15 +267,24 @@ def read_balance(reply: HttpReply) -> float | str:
     return float(found[1]) if found else text[:100] or "an empty answer"
 
 
-def _body(message: Message) -> dict[str, str]:
-    """Return the text in the one of three encodings that survives the gateway's default of Windows-1252."""
+def _body(message: Message, charset: Charset) -> dict[str, str]:
+    """Return the data, or the text in a form that survives: ASCII as it is, others in the charset or as Unicode."""
     if message.encoding is Encoding.BINARY:
         return {"data": message.binary} if message.old_type else {"data": message.binary, "binary": "1"}
     if message.encoding is Encoding.UCS_2:
-        return {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
-    if message.text.isascii() and GSM_7.issuperset(message.text):
+        return _as_unicode(message)
+    if message.text.isascii():
         return {"text": message.text}
-    return {"text": message.text, "charset": "UTF-8"}
+    if charset != "utf-8":
+        if ALPHABETS[charset].issuperset(message.text):
+            return {"text": message.text}
+        if measure(message.text, unicode=True, udh_octets=message.header_octets).parts == message.parts:
+            return _as_unicode(message)
+    return {"text": message.text, "charset": "UTF-8"}  # also what was accepted for it, and has more parts as Unicode
+
+
+def _as_unicode(message: Message) -> dict[str, str]:
+    return {"text": message.text.encode("utf-16-be").hex().upper(), "unicode": "1"}
 
 
 def _refusal(reply: HttpReply, to: str = "") -> AttemptOutcome | None:

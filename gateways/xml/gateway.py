@@ -18,6 +18,7 @@ from threelane.gateways.http import gateway as http
 from threelane.worker.gateway import foreign
 from threelane.worker.gateway.api import FormApi
 from threelane.worker.gateway.entries import balance, clean
+from threelane.worker.gateway.form import encode
 from threelane.worker.gateway.login import EXPIRED
 from threelane.worker.gateway.markup import UNWRITABLE, Row, document, rows_of
 from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, LookUp, OutcomeKind
@@ -136,7 +137,7 @@ class XmlGateway(FormApi):
         return None if isinstance(reply, AttemptOutcome) else read_charge(reply, gateway_id)
 
     async def _post(self, command: str, elements: Sequence[Mapping[str, str]]) -> HttpReply | AttemptOutcome:
-        return await self._submit("xml/xml", {"data": document(command, elements)})
+        return await self._submit("xml/xml", encode({"data": document(command, elements)}))
 
     async def _authenticate(self) -> str | AttemptOutcome:
         reply = await self._post("auth", [self._login.credentials])

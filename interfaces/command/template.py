@@ -18,6 +18,7 @@ from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import shown_at
 from threelane.producer.files.template import InvalidTemplate, Template, parse
+from threelane.runtime.settings import Settings, load_or_exit
 from threelane.store import opt_out_lines, templates
 from threelane.store.templates import StoredTemplate
 
@@ -110,7 +111,7 @@ def set_line(scope: Scope, text: Annotated[str, typer.Argument(help="The line, a
     """Set the line of a lane or a tag; it replaces any earlier one, within a minute in every process."""
     line = with_redis(lambda client: opt_out_lines.set_line(client, scope, text))
     print_line(f"{line.scope} gets the line: {line.text}")
-    print_line(_cost(line))
+    print_line(_cost(line, load_or_exit(Settings).alphabet))
 
 
 @opt_out.command("list", epilog="Example: threelane template opt-out list --json")
@@ -185,11 +186,11 @@ def _shortened(text: str) -> str:
     return line if len(line) <= 80 else f"{line[:77]}..."
 
 
-def _cost(line: OptOutLine) -> str:
-    size = texts.measure(line.ending(""))
+def _cost(line: OptOutLine, alphabet: texts.Alphabet) -> str:
+    size = texts.measure(line.ending(""), alphabet=alphabet)
     if size.encoding is texts.Encoding.GSM_7:
         return f"it takes {size.units} of the 160 septets of an SMS"
-    outside = dict.fromkeys(letter for letter in line.text if letter not in texts.GSM_7)
+    outside = dict.fromkeys(letter for letter in line.text if letter not in alphabet)
     shown_letters = " ".join(outside)
     return (
         f"{shown_letters} is outside the GSM alphabet: each text that gets this line is sent in UCS-2, with 70 instead "

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from threelane.contract import message
 from threelane.contract.refusal import Refusal
+from threelane.contract.text import GSM_7, Alphabet
 from threelane.contract.wording import Wording
 from threelane.producer.files.row import FileRow
 
@@ -28,16 +29,16 @@ class Shown(NamedTuple):
 Words = Callable[[Mapping[str, Any]], Wording]  # of a row: the templates and opt-out lines that it may need
 
 
-def first_messages(rows: Iterable[FileRow], now: int, words: Words) -> list[Shown]:
+def first_messages(rows: Iterable[FileRow], now: int, words: Words, alphabet: Alphabet = GSM_7) -> list[Shown]:
     """Return the first messages that the rows make."""
-    return list(islice(_messages(rows, now, words), ROWS))
+    return list(islice(_messages(rows, now, words, alphabet), ROWS))
 
 
-def _messages(rows: Iterable[FileRow], now: int, words: Words) -> Iterator[Shown]:
+def _messages(rows: Iterable[FileRow], now: int, words: Words, alphabet: Alphabet) -> Iterator[Shown]:
     for row in rows:
         if isinstance(row.content, Refusal):
             continue
-        draft = message.parse(row.content, now, wording=words(row.content))
+        draft = message.parse(row.content, now, wording=words(row.content), alphabet=alphabet)
         if isinstance(draft, Refusal):
             continue
         sms = draft.message

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import redis.asyncio
 
-from threelane.worker.gateway import form, tables
+from threelane.worker.gateway import tables
 from threelane.worker.gateway.login import GatewayLogin
 from threelane.worker.gateway.outcome import (
     NO_CANCEL,
@@ -128,8 +128,8 @@ class FormApi(Api, ABC):
                 return await self._post(command, [{**renewed, **one} for one in elements])
         return reply
 
-    async def _submit(self, path: str, fields: Mapping[str, str]) -> HttpReply | AttemptOutcome:
-        return await self._wire.post(f"{self._base}/{path}", form.encode(fields), _FORM)
+    async def _submit(self, path: str, encoded: bytes) -> HttpReply | AttemptOutcome:
+        return await self._wire.post(f"{self._base}/{path}", encoded, _FORM)
 
     async def _priced(self, found: LookUp) -> LookUp:
         """Add the charge to a look-up that found the message; a missing charge comes with the receipt."""

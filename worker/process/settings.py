@@ -60,10 +60,16 @@ class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threel
 
     @field_validator("stop_confirmation")
     @classmethod
-    def _one_sms(cls, value: str) -> str:
-        if value.strip() and text.measure(value.strip()).parts > 1:
-            raise ValueError("it is longer than one SMS: 160 letters, or 70 outside the GSM alphabet")
+    def _stripped(cls, value: str) -> str:
         return value.strip()
+
+    @model_validator(mode="after")
+    def _a_confirmation_is_one_sms(self) -> Self:
+        if text.measure(self.stop_confirmation, alphabet=self.alphabet).parts > 1:
+            raise ValueError(
+                "THREELANE_STOP_CONFIRMATION is longer than one SMS: 160 letters, or 70 outside the GSM alphabet"
+            )
+        return self
 
     @field_validator("receipt_delays_seconds", mode="before")
     @classmethod

@@ -17,6 +17,7 @@ from threelane.contract.message import Draft
 from threelane.contract.message_id import identify
 from threelane.contract.prices import Prices
 from threelane.contract.refusal import Refusal
+from threelane.contract.text import GSM_7, Alphabet
 from threelane.producer.accept import AcceptCall, Accepted
 from threelane.runtime import logs
 from threelane.store import keys
@@ -57,12 +58,12 @@ def confirmation(reply: InboundReply, text: str) -> Confirmation:
     return Confirmation(identify(CONFIRMATION, reply.id), reply.from_, reply.to, text)
 
 
-async def confirm(client: redis.asyncio.Redis, known: Prices, now: int) -> list[str]:
+async def confirm(client: redis.asyncio.Redis, known: Prices, now: int, alphabet: Alphabet = GSM_7) -> list[str]:
     """Accept up to 20 confirmations; returns the ids of their messages, which are to be nudged."""
     due: Any = await client.zrange(keys.CONFIRMATIONS, 0, BATCH - 1, withscores=True)
     taken = []
     for raw, expires_at in due:
-        result, message_id = await _one(client, raw, int(expires_at), known, now)
+        result, message_id = await _one(client, raw, int(expires_at), known, now, alphabet)
         if result == "accepted":
             taken.append(message_id)
         if await client.zrem(keys.CONFIRMATIONS, raw):  # otherwise another worker has counted it
@@ -71,13 +72,15 @@ async def confirm(client: redis.asyncio.Redis, known: Prices, now: int) -> list[
     return taken
 
 
-async def _one(client: redis.asyncio.Redis, raw: bytes, expires_at: int, known: Prices, now: int) -> tuple[str, str]:
+async def _one(
+    client: redis.asyncio.Redis, raw: bytes, expires_at: int, known: Prices, now: int, alphabet: Alphabet
+) -> tuple[str, str]:
     """Accept a confirmation; returns the result and the id of its message."""
     try:
         wanted = _decode(raw)
         if expires_at - now <= LEAST_MS:
             return "late", wanted.id
-        draft = _draft(wanted, expires_at, now)
+        draft = _draft(wanted, expires_at, now, alphabet)
         answer = draft if isinstance(draft, Refusal) else (await AcceptCall([draft], now, known).run(client))[0]
     except OUTAGES:
         raise
@@ -87,11 +90,11 @@ async def _one(client: redis.asyncio.Redis, raw: bytes, expires_at: int, known: 
     return "accepted" if isinstance(answer, Accepted) else "refused", wanted.id
 
 
-def _draft(wanted: Confirmation, expires_at: int, now: int) -> Draft | Refusal:
+def _draft(wanted: Confirmation, expires_at: int, now: int, alphabet: Alphabet) -> Draft | Refusal:
     given = {"to": wanted.to, "text": wanted.text, "lane": 1, "on_doubt": "drop"}  # no window defers lane 1
     if not isinstance(senders.parse(wanted.sender, "sender"), Refusal):
         given["sender"] = wanted.sender
-    draft = message.parse(given, now)
+    draft = message.parse(given, now, alphabet=alphabet)
     if isinstance(draft, Refusal):
         return draft
     sms = msgspec.structs.replace(
@@ -101,7 +104,8 @@ def _draft(wanted: Confirmation, expires_at: int, now: int) -> Draft | Refusal:
 
 
 async def _round(context: WorkerContext) -> bool:
-    taken = await confirm(context.client, prices.parse(context.settings.prices), context.clock.now())
+    settings = context.settings
+    taken = await confirm(context.client, prices.parse(settings.prices), context.clock.now(), settings.alphabet)
     await context.nudge({1: taken} if taken else {})
     return len(taken) == BATCH
 
