@@ -161,10 +161,9 @@ def parse(
     """Parse a message; ``now`` is Unix time in milliseconds, ``producer`` the default for the field.
 
     ``reading`` is how digits without + or 00 are read if the message names no country; ``wording`` has the templates
-    and opt-out lines, ``wire_ids`` is the form of an id that follows from the caller's, ``alphabet`` the letters that the
-    gateway gets without Unicode.  The fingerprint is of what the
-    caller gave: neither a newer version of a template nor another opt-out line makes a repeated call a different
-    message.
+    and opt-out lines, ``wire_ids`` is the form of an id that follows from the caller's, ``alphabet`` has the letters
+    that the gateway gets without Unicode.  The fingerprint is of what the caller gave: neither a newer version of a
+    template nor another opt-out line makes a repeated call a different message.
     """
     read = _read(raw, reading)
     if isinstance(read, Refusal):

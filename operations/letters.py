@@ -26,7 +26,7 @@ def wire(letter: str, charset: Charset) -> str:
     """Return the fields of ``sendmsg`` that a text of one letter has, as they are encoded."""
     draft = parse({"to": _ANY_NUMBER, "text": letter}, _ANY_TIME, alphabet=ALPHABETS[charset])
     assert isinstance(draft, Draft)
-    sent = http.encode(http.form(draft.message, _ANY_TIME, charset)).decode()
+    sent = http.encode(http.form(draft.message, _ANY_TIME, charset=charset)).decode()
     return "&".join(pair for pair in sent.split("&") if pair.partition("=")[0] in ("text", "unicode", "charset"))
 
 
