@@ -46,5 +46,5 @@ def test_texts_arrive_as_they_were_written_in_as_many_parts_as_were_accepted(
 
 def test_the_setting_is_one_of_three(redis_server: RedisServer) -> None:
     """A charset of another name would garble every text in silence."""
-    with pytest.raises(InvalidSettings, match="THREELANE_GATEWAY_CHARSET.*'utf-8', 'windows-1252' or 'ucs-2'"):
+    with pytest.raises(InvalidSettings, match=r"THREELANE_GATEWAY_CHARSET.*'utf-8', 'windows-1252' or 'ucs-2'"):
         load(ProducerSettings, redis_url=redis_server.url, gateway_charset="latin-9")
