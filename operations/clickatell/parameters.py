@@ -16,7 +16,7 @@ _SHARED = (  # (HTTP's name, REST's name), meaning, where, test
      "test_the_longest_text_is_taken_in_the_parts_that_we_counted_and_one_letter_more_is_refused_by_both"),
     (("from", "from"), "sender", "contract/senders.py:parse", _EXTREMES),
     (("climsgid", "clientMessageId"), "id by which a message is found again: ours on the wire",
-     "contract/message.py:identify",
+     "contract/message_id.py:identify",
      "tests/unit/test_http_gateway.py::test_the_client_id_is_ours_with_any_id_of_the_caller"),
     (("concat", "maxMessageParts"), "most parts", "gateways/http/gateway.py:form", _EXTREMES),
     (("callback", "callback"), "which statuses are reported, 0 to 7", "contract/fields.py:FIELDS",
