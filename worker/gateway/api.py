@@ -11,6 +11,7 @@ import redis.asyncio
 from threelane.worker.gateway import tables
 from threelane.worker.gateway.login import GatewayLogin
 from threelane.worker.gateway.outcome import (
+    NO_BALANCE,
     NO_CANCEL,
     NO_COVERAGE,
     NO_LOOK_UP,
@@ -72,6 +73,10 @@ class Api:
     async def pay(self, token: str) -> Payment:  # noqa: ARG002 - the protocol's
         """Return NO_PAYMENT: this API accepts no vouchers."""
         return NO_PAYMENT
+
+    async def balance(self) -> float | str:
+        """Return NO_BALANCE: this API has no balance query."""
+        return NO_BALANCE
 
     async def keep_alive(self) -> None:
         """Do nothing: this API has no sessions."""

@@ -129,4 +129,5 @@ NO_LOOK_UP = LookUp(Known.CANNOT, text="this API has no look-up by our id")
 NO_STATUS_QUERY = LookUp(Known.CANNOT, text="this API has no look-up by its own id")
 NO_CANCEL = Cancellation(False, text="this API cannot cancel")
 NO_COVERAGE = Coverage(None, text="this API has no coverage query")
+NO_BALANCE = "this API has no balance query"
 NO_PAYMENT = Payment(False, text="this API accepts no vouchers")

@@ -55,7 +55,7 @@ class Gateway(Protocol):
         ...
 
     async def balance(self) -> float | str:
-        """Return the credits left, or why they are unknown."""
+        """Return the credits left, or why they are unknown; or NO_BALANCE."""
         ...
 
     async def keep_alive(self) -> None:
