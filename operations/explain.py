@@ -179,8 +179,10 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
 
 
 def content(client: redis.Redis, message_id: str) -> Message | None:
-    """Return the content of a message, or None when it is unknown or its content is gone: it was sent or erased."""
+    """Return the content of a waiting message, or None when it is unknown, was sent or erased."""
     record = readable.read(client, message_id) or {}
+    if record.get(Field.STATUS) == Status.SENT:  # it keeps its text in case that it comes back, and for nothing else
+        return None
     return _body(record.get(Field.BODY, ""), message_id)
 
 
@@ -255,6 +257,9 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
         steps.append(Step(doubted, "in doubt", "the gateway is queried by the client message id"))
     if resent := int(record.get("resent", 0)):
         steps.append(Step(resent, "sent again", "the gateway had never accepted it; this happens once at most"))
+    if returned := int(record.get("returned", 0)):
+        why = f"status {record.get('former_status', '')} is about the account; it is sent again, once"
+        steps.append(Step(returned, "returned", why))
     if known.sent_at:
         steps.append(Step(known.sent_at, "sent", f"gateway id {known.gateway_id}" if known.gateway_id else ""))
     steps += receipts
@@ -387,6 +392,9 @@ def _look_up(record: Mapping[str, str]) -> str:
     """Return why the gateway is queried, and what follows."""
     if "body" not in record:
         return "it was sent, and the gateway no longer knows it; its content is gone, so it is not sent again"
+    if "returned" in record:
+        until = "look-ups may show its first attempt only, so it waits for a receipt at most until its validity ends"
+        return f"its second attempt; {until}; this is when the gateway is queried next"
     again = "it was sent again once and is not sent a third time; " if "resent" in record else ""
     return f"{again}this is when the gateway is queried next"
 

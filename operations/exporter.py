@@ -51,6 +51,11 @@ _COUNTS = {
         "Temporary refusals that are looked up before their retry",
         ("lane", "code"),
     ),
+    "returned": (
+        "threelane_returned",
+        "Accepted messages that the gateway then refused for the account, back on their lane",
+        ("lane", "code"),
+    ),
     "reopened": ("threelane_reopened_doubts", "Sent messages that the gateway no longer knows", ("lane",)),
     "renamed": ("threelane_renamed", "Sent messages that the gateway knows by another of its ids", ("lane",)),
     "hidden": (

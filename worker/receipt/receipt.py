@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -115,10 +116,13 @@ async def receive(
     results = [result for result, _, _ in answers]
     for result, times in Counter(results).items():
         metrics.RECEIPTS.labels(result).inc(times)
-    pairs = zip(reports, results, strict=True)
+    pairs = list(zip(reports, results, strict=True))
     logs.events(
         "receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in pairs)
     )
+    back = [one for one, into in pairs if into == ReceiptResult.RETURNED]
+    each = ({"id": one.id, "network_status": one.network_status, "gateway_id": one.gateway_id} for one in back)
+    logs.events("returned", each, level=logging.WARNING)
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
             tracer.record("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)
