@@ -27,6 +27,7 @@ from threelane.runtime.exits import Exit
 from threelane.sandbox.running import Running
 from threelane.store import account_requests, audit, keys
 from threelane.store.account_requests import AccountQuery, AccountResult
+from threelane.worker.account import requests
 from threelane.worker.process.readiness import LOGIN, READINESS
 
 ZA = "27831234567"
@@ -231,6 +232,24 @@ def test_a_request_that_no_worker_takes_is_withdrawn(client: redis.Redis, monkey
     client.zadd(keys.WORKERS, {"w1": int(now() * 1000)})
     found = account.balance(account.by_worker(client), API.name)
     assert (AccountResult.NOT_CALLED, 0) == (found.result, client.zcard(keys.ACCOUNT_REQUESTS))
+
+
+def test_a_worker_that_may_not_call_leaves_requests_to_one_that_may(
+    asking: Asking,
+    client: redis.Redis,
+    redis_server: RedisServer,
+    sandbox: Running,
+    here: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of the workers has an old password: its refusal is no answer for the account."""
+    monkeypatch.setattr(requests, "OTHERS_FIRST_MS", 60_000)
+    asking.context.may_call = False
+    able_one = Asking(redis_server.url, client, sandbox.url, API.name)
+    try:
+        assert 0 == typed("account", "balance", environment=here).returncode
+    finally:
+        able_one.stop()
 
 
 def test_a_worker_that_may_not_call_answers_why(asking: Asking, here: dict[str, str]) -> None:
