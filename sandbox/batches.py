@@ -31,9 +31,7 @@ class Batch(NamedTuple):
         return self.options.get("climsgid", "")
 
     def text(self, fields: Mapping[str, str]) -> str:
-        """Returns the text of one message; a placeholder without a value stays, and so do those of a Unicode batch."""
-        if self.options.get("unicode") == "1":
-            return self.template
+        """Returns the text of one message; a placeholder without a value stays, and a template in hex has none."""
         return _PLACEHOLDER.sub(lambda found: fields.get(found[1], found[0]), self.template)
 
 
