@@ -1,7 +1,7 @@
 """Senders: sender IDs that the gateway takes, and countries whose networks take no names.
 
 Source: Clickatell's page on sender IDs: a number has up to 16 digits, a name up to 11 letters and digits, and one of
-its characters is no digit.
+its characters is no digit.  It lists no other characters; a space is let through, for names that were registered so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from threelane.contract import spreadsheet, zones
 from threelane.contract.refusal import Code, Owner, Refusal
 
 _DIGITS = re.compile(r"[0-9]{1,16}")
-_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
+_NAME = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")  # as earlier versions took it
+_NO_SUCH_CHARACTER = re.compile(r"[._&-]")
 _LETTER = re.compile(r"[A-Za-z]")
 _SHOWN = 40  # characters of a wrong value
 _FORM = "give a number of up to 16 digits, or a name of 2 to 11 characters that is registered with the gateway"
@@ -35,9 +36,12 @@ def parse(raw: Any, field: str) -> str | Refusal:
         return _refused(field, f"the sender {sender!r} has neither a letter nor digits alone", _FORM)
     if len(sender) < 2:
         return _refused(field, f"the sender {sender!r} is a single letter", _FORM)
+    if wrong := _NO_SUCH_CHARACTER.search(sender):
+        return _refused(field, f"the sender {sender!r} has the character {wrong[0]!r}", _LETTERS)
     return sender
 
 
+_LETTERS = "give a name of letters and digits only: the gateway takes no others"
 _CODE_FIRST = "write the country code first, as in 27831234567, or a short code"
 
 

@@ -293,7 +293,7 @@ def test_names_are_refused_where_networks_take_none(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("sender", ["...", "A", "00000", "0044770090012"])
+@pytest.mark.parametrize("sender", ["...", "A", "00000", "0044770090012", "H&M", "my-shop", "my_shop", "shop.ex"])
 def test_senders_that_earlier_versions_took_are_still_read(sender: str) -> None:
     """Their messages and holds may still be stored."""
     assert isinstance(senders.parse(sender, "sender"), Refusal)
