@@ -274,12 +274,12 @@ class AcceptCall:
 
     def due(self, replies: Sequence[str]) -> dict[str, int]:
         """Return the messages to send immediately: id -> lane."""
-        pairs = (_stored(*pair) for pair in zip(self._drafts, replies, strict=True))
+        pairs = self._stored(replies)
         return {draft.message.id: draft.message.lane for draft, one in pairs if one.startswith(_QUEUED)}
 
     def answers(self, replies: Sequence[str]) -> list[Admission]:
         """Return the results for the callers, and log them."""
-        pairs = [_stored(*pair) for pair in zip(self._drafts, replies, strict=True)]
+        pairs = self._stored(replies)
         taken = (draft.message for draft, one in pairs if one.startswith(_NEW))
         logs.events(
             "accepted",
@@ -291,6 +291,11 @@ class AcceptCall:
         for (draft, _), span, answer in zip(pairs, self._spans, answers, strict=False):
             span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_result(answer))
         return answers
+
+    def _stored(self, replies: Sequence[str]) -> list[tuple[Draft, str]]:
+        """Return the drafts with the ids under which they are stored, and the replies without that difference."""
+        pairs = list(zip(self._drafts, replies, strict=True))
+        return [_stored(*pair) for pair in pairs] if self._others else pairs
 
     def _note_countries(self, replies: Sequence[str]) -> None:
         """Remember the countries of accepted messages, and log those that nothing was ever sent to."""

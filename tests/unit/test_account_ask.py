@@ -1,4 +1,4 @@
-"""One request to the gateway as a value: nothing is repeated, and no secret is in the answer, whatever the gateway does."""
+"""A request to the gateway as a value: nothing is repeated, and no answer has a secret, whatever the gateway does."""
 
 from __future__ import annotations
 
