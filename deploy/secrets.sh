@@ -65,6 +65,7 @@ fi
 random | write callback_secret
 random | write grafana_password
 printf '%s' "${CLICKATELL_PASSWORD:-sandbox}" | write clickatell_password
+[ -z "${CLICKATELL_API_KEY:-}" ] || printf '%s' "$CLICKATELL_API_KEY" | write clickatell_api_key # of compose.portal.yaml
 for file in "$SECRETS"/*; do
     if [ -f "$file" ] && [ ! -L "$file" ]; then protect "${file##*/}"; fi
 done

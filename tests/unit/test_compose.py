@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from deploy.redis_users import USERS
+from threelane.contract import gateways
 from threelane.runtime.secret_files import secret_fields, variable
 from threelane.runtime.settings import ApiSettings, Settings
 from threelane.worker.process.settings import CallbackSettings, WebhookSettings, WorkerSettings
@@ -32,8 +33,23 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_compose_matches_its_schema() -> None:
     """The schema of the Compose specification, as check-jsonschema ships it."""
-    completed = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+    files = ("compose.yaml", "compose.portal.yaml")
+    completed = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
     assert 0 == completed.returncode, completed.stdout
+
+
+@pytest.mark.parametrize("api", ["one", "platform"])
+def test_an_account_of_the_portal_needs_one_more_file(api: str, create_secrets: Callable[..., dict[str, str]]) -> None:
+    """Every worker reads each credential of its API from a secret, and no other service has one."""
+    more = yaml.safe_load((ROOT / "compose.portal.yaml").read_text())
+    assert {name for name in OURS if OURS[name]["command"][0] == "worker"} == set(more["services"])
+    names = {one.name for one in gateways.named(api).credentials}
+    for service in more["services"].values():
+        assert {variable(one): f"/run/secrets/{one}" for one in names} == service["environment"]
+        assert names == set(service["secrets"])
+    assert names == set(more["secrets"])
+    assert names.isdisjoint(create_secrets())
+    assert {"clickatell_api_key": "k3y"}.items() <= create_secrets(CLICKATELL_API_KEY="k3y").items()
 
 
 def test_the_dockerfile_is_clean() -> None:
@@ -116,18 +132,19 @@ def test_prometheus_scrapes_every_process_that_has_metrics() -> None:
 
 
 @pytest.fixture
-def create_secrets(tmp_path: Path) -> Callable[[], dict[str, str]]:
+def create_secrets(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Returns a function that runs deploy/secrets.sh and returns all secrets."""
 
-    def create() -> dict[str, str]:
+    def create(**credentials: str) -> dict[str, str]:
         run = [str(shutil.which("bash")), str(ROOT / "deploy/secrets.sh")]
-        subprocess.run(run, env={"SECRETS": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=True, capture_output=True)
+        environment = {"SECRETS": str(tmp_path), "PATH": "/usr/bin:/bin", **credentials}
+        subprocess.run(run, env=environment, check=True, capture_output=True)
         return {file.name: file.read_text() for file in tmp_path.iterdir()}
 
     return create
 
 
-def test_secrets_are_made_once_and_fit_together(create_secrets: Callable[[], dict[str, str]]) -> None:
+def test_secrets_are_made_once_and_fit_together(create_secrets: Callable[..., dict[str, str]]) -> None:
     """Each address has the password that the ACL has for its user; what is there already stays."""
     made = create_secrets()
     addresses = {name.removeprefix("redis_url_"): urlsplit(made[name]) for name in made if name.startswith("redis_url")}
@@ -141,7 +158,9 @@ def test_secrets_are_made_once_and_fit_together(create_secrets: Callable[[], dic
     assert made == create_secrets()
 
 
-def test_secrets_of_an_earlier_version_stay_valid(create_secrets: Callable[[], dict[str, str]], tmp_path: Path) -> None:
+def test_secrets_of_an_earlier_version_stay_valid(
+    create_secrets: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
     """One user for all: every process gets its address, until the operator removes both files."""
     address = "redis://threelane:abc@redis:6379/0"
     (tmp_path / "redis_users").write_text("user threelane on >abc ~* +@all\n")
@@ -156,7 +175,7 @@ def test_secrets_of_an_earlier_version_stay_valid(create_secrets: Callable[[], d
 
 @pytest.mark.parametrize("removed", ["redis_url_producer", "redis_users"])
 def test_a_missing_address_or_acl_is_made_again_with_the_same_passwords(
-    create_secrets: Callable[[], dict[str, str]], tmp_path: Path, removed: str
+    create_secrets: Callable[..., dict[str, str]], tmp_path: Path, removed: str
 ) -> None:
     """The address of producers goes to their hosts; new passwords for all would lock out every process."""
     made = create_secrets()
@@ -165,7 +184,7 @@ def test_a_missing_address_or_acl_is_made_again_with_the_same_passwords(
 
 
 def test_a_user_that_a_later_version_adds_gets_its_own_line(
-    create_secrets: Callable[[], dict[str, str]], tmp_path: Path
+    create_secrets: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     """All other lines stay, also one that an operator changed."""
     made = create_secrets()

@@ -40,7 +40,7 @@ MISSPELT = {
 
 def of_the_repository() -> Iterator[str]:
     """Yield the variables that files outside of the product set or read."""
-    files = [ROOT / name for name in ("compose.yaml", "Makefile", ".ci/run")]
+    files = [ROOT / name for name in ("compose.yaml", "compose.portal.yaml", "Makefile", ".ci/run")]
     for folder in ("tests", "deploy", "bench"):
         files += [one for one in (ROOT / folder).rglob("*") if one.suffix in (".py", ".yaml", ".yml", ".sh", ".env")]
     for file in files:
