@@ -56,6 +56,8 @@ def test_a_message_is_sent_and_its_status_shown(environment: dict[str, str], cli
         (["--validity", "2h"], 0, 7_200_000),
         (["--field", "validityPeriod=1 day"], 0, 86_400_000),
         (["--field", "validity=5"], 0, 300_000),
+        (["--field", "deliv_time=90"], 5_400_000, None),
+        (["--field", "Deliv_Time=1h"], 3_600_000, None),
     ],
 )
 def test_durations_are_understood_as_people_write_them(

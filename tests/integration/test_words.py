@@ -99,7 +99,7 @@ def test_a_file_in_the_gateways_words_is_sent_once(
     lines, table = tmp_path / "rows.jsonl", tmp_path / "rows.csv"
     lines.write_text("".join(json.dumps(one) + "\n" for one in WRITTEN))
     table.write_text("to,binary,data,req_feat\n27999500002,1,4A3B,2\n27999500003,,4A3B,2\n27999500003,1,00FF,2\n")
-    typed("bulk", str(lines), "--duplicates", "send", environment=environment)
+    typed("bulk", str(lines), "--duplicates", "send", "--field", "deliv_time=1h", environment=environment)
     first = typed("bulk", str(table), "--duplicates", "send", "--json", environment=environment)
     rows = table.read_text().splitlines()
     table.write_text("\n".join([rows[0], *reversed(rows[1:])]) + "\n")
@@ -107,6 +107,7 @@ def test_a_file_in_the_gateways_words_is_sent_once(
 
     assert (Exit.OK, Exit.FINISHED) == (first.returncode, again.returncode), first.stderr + again.stderr
     bodies = [json.loads(client.hget(key, "body") or b"{}") for key in client.scan_iter(keys.record("*"))]
+    assert 2 == sum("due_at" in one for one in bodies)  # the third has a delay of its own, of 0
     found = sorted((one["to"], one.get("text", ""), one.get("binary", "")) for one in bodies)
     assert [
         ("27999500001", "", "4a3b"),

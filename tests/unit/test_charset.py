@@ -123,6 +123,7 @@ def test_the_octets_are_those_of_the_charset() -> None:
         ("Ω" * 71, "windows-1252", {"text": "Ω" * 71, "charset": "UTF-8"}),
         ("é" * 71, "ucs-2", {"text": "é" * 71, "charset": "UTF-8"}),
     ],
+    ids=["short Greek", "short accents", "long Greek", "long accents"],
 )
 def test_what_was_accepted_with_another_setting_never_takes_more_parts(
     text: str, charset: Charset, sent: dict[str, str]
