@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.extremes.exchange import Intake, Outside, parameter
-from tests.extremes.test_fields import APIS, BESIDE, PLAIN, edges, given, shown
+from tests.extremes.test_fields import APIS, PLAIN, beside, edges, given, shown
 from tests.slow import also_slow
 from threelane.contract import message as messages
 from threelane.contract.fields import FIELDS, FieldSpec
@@ -47,7 +47,7 @@ def alone(intake: Intake, outside: Outside, field: FieldSpec) -> list[Any]:
 
 
 def together(one: FieldSpec, value: Any, other: FieldSpec, second: Any) -> dict[str, Any]:
-    return {**PLAIN, **BESIDE.get(one.name, {}), **BESIDE.get(other.name, {}), one.name: value, other.name: second}
+    return {**PLAIN, **beside(one.name), **beside(other.name), one.name: value, other.name: second}
 
 
 @pytest.mark.parametrize("api", [*APIS[:1], *also_slow(*APIS[1:])], indirect=True)
