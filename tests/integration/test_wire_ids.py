@@ -236,8 +236,10 @@ def test_a_search_by_the_caller_s_id_finds_either_form(
     """Whatever the setting was when the message was accepted, and without a search."""
     with producer_of(redis_server, wire_ids, name="") as producer:
         one = send(producer).id
+    system.sync.config_resetstat()
     wanted = Filter(client_message_id="Invoice2031x0042b")
     assert [one] == [found.id for found in find.search(system.sync, wanted)]
+    assert "cmdstat_scan" not in system.sync.info("commandstats"), "the id follows from the caller's"
     assert [one] == [found.id for found in find.term(system.sync, one)]
     assert {"invoice2": {one} if wire_ids is CALLERS else set()} == find.beginnings(system.sync, ["invoice2"])
 
