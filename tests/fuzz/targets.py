@@ -33,6 +33,7 @@ from threelane.producer.files.row import How, Noticed
 from threelane.store import events, keys, readable, registry, status
 from threelane.worker.fetch import nudge
 from threelane.worker.gateway.wire import HttpReply
+from threelane.worker.inbound.sieve import LONGEST_ESCAPE, Sieve
 from threelane.worker.reply import words
 
 NOW = int(time.time() * 1000)
@@ -80,7 +81,17 @@ def callbacks(octets: bytes) -> None:
     """Callbacks: parsed to a refusal or to values that can be stored."""
     readers = list(READERS.values())
     query, _, body = octets[1:].partition(b"\0\n") if octets[:1] >= b"\x80" else (b"", b"", octets[1:])
-    assert_harmless(readers[octets[0] % len(readers) if octets else 0], query, body)
+    read = readers[octets[0] % len(readers) if octets else 0]
+    assert_harmless(read, query, body)
+    kept = Sieve(most_kept=200, least_dropped=40)
+    try:
+        for start in range(0, len(body), 1 + len(query)):
+            kept.add(body[start : start + 1 + len(query)])
+    except ValueError:
+        return
+    assert len(kept.body()) <= 200 + LONGEST_ESCAPE
+    assert len(body) > 200 or kept.body() == body
+    assert_harmless(read, query, kept.body())
 
 
 def answers(octets: bytes) -> None:

@@ -19,7 +19,7 @@ MOST = 16 * KIB * KIB  # octets of a body with media
 LEAST_DROPPED = 1 * KIB  # octets: a shorter string frees little
 _OMITTED = "omitted_octets"
 _INSIDE = re.compile(rb'(?:[^"\\]++|\\u[0-9A-Fa-f]{4}|\\[^u])*+', re.DOTALL)  # of a string, up to its end
-_LONGEST_ESCAPE = 6
+LONGEST_ESCAPE = 6
 _BASE64 = {*(string.ascii_letters + string.digits + "+/-_").encode()}
 _NOT_BASE64 = bytes({*range(256)} - _BASE64)
 _MARK = b"\xef\xbb\xbf"
@@ -32,9 +32,11 @@ class TooLong(ValueError):
 class Sieve:
     """What is kept of one body."""
 
-    def __init__(self) -> None:
-        """Begin with an empty body."""
+    def __init__(self, most_kept: int = MOST_KEPT, least_dropped: int = LEAST_DROPPED) -> None:
+        """Begin with an empty body; keep so many octets, and drop no string that has fewer than the other number."""
         self.received = 0
+        self._most_kept = most_kept
+        self._least_dropped = least_dropped
         self._is_json: bool | None = None  # None: not known yet
         self._parts: list[bytes | bytearray] = [bytearray()]  # each long string is a part of its own
         self._long: dict[int, int] = {}  # the part of a long string -> its octets
@@ -88,7 +90,7 @@ class Sieve:
         if data[end : end + 1] == b'"':
             self._close()
             return end + 1
-        if len(data) - end >= _LONGEST_ESCAPE:
+        if len(data) - end >= LONGEST_ESCAPE:
             raise _not_json()
         self._escape = data[end:]
         return len(data)
@@ -100,7 +102,7 @@ class Sieve:
             self._keep(closed.placeholder())
         elif closed is not None:
             self._octets -= len(closed)
-            if len(closed) >= LEAST_DROPPED:
+            if len(closed) >= self._least_dropped:
                 self._long[len(self._parts)] = len(closed)
                 self._parts.append(b"")
                 self._replace(len(self._parts) - 1, bytes(closed) + b'"')
@@ -122,17 +124,17 @@ class Sieve:
 
     def _make_room(self) -> None:
         """Drop the longest strings until the rest fits."""
-        while self._octets > MOST_KEPT:
+        while self._octets > self._most_kept:
             longest = max(self._long, key=self._long.__getitem__, default=-1)
-            is_open = isinstance(self._open, bytearray) and len(self._open) >= self._long.get(longest, LEAST_DROPPED)
-            if is_open and isinstance(self._open, bytearray):
+            least = self._long.get(longest, self._least_dropped)
+            if isinstance(self._open, bytearray) and len(self._open) >= least:
                 self._octets -= len(self._open)
                 self._open = _Omitted(self._open[1:])
             elif longest >= 0:
                 del self._long[longest]
                 self._replace(longest, _Omitted(self._parts[longest][1:-1]).placeholder())
             else:
-                raise TooLong(f"the body is longer than {MOST_KEPT:,} octets, not counting media in JSON")
+                raise TooLong(f"the body is longer than {self._most_kept:,} octets, not counting media in JSON")
 
 
 class _Omitted:
