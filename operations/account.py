@@ -1,12 +1,11 @@
-"""Account: what operators ask of the gateway: balance, coverage, a voucher; answered by a worker, or by this process.
+"""Account: what operators ask of the gateway: balance, coverage, a voucher; answered by a worker.
 
 Only workers have the account's credentials by default, so a request goes to a worker by Redis; a command line that has
-the credentials makes the call itself.
+the credentials makes the call itself: direct_account.py.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -16,11 +15,8 @@ from pydantic import SecretStr
 from threelane.contract.features import able
 from threelane.contract.gateways import declared
 from threelane.store import account_requests, audit, rows
-from threelane.store.account_requests import AccountAnswer, AccountQuery, AccountRequest, AccountResult
-from threelane.worker.account.ask import NO_VOUCHER, ask
-from threelane.worker.gateway.choose import gateway
+from threelane.store.account_requests import NO_VOUCHER, AccountAnswer, AccountQuery, AccountRequest, AccountResult
 from threelane.worker.process.identity import SILENT_MS
-from threelane.worker.process.settings import AccountSettings
 
 KIND = "voucher"
 """What the audit log calls a voucher that was handed in."""
@@ -52,19 +48,6 @@ def by_worker(client: redis.Redis) -> Call:
         return answer or AccountAnswer(result=AccountResult.UNKNOWN, text=lost)
 
     return call
-
-
-def directly(settings: AccountSettings) -> Call:
-    """Return the call that this process makes with its own credentials."""
-
-    async def make(query: AccountQuery, msisdn: str, voucher: SecretStr) -> AccountAnswer:
-        api = gateway(settings)
-        try:
-            return await ask(api, query, msisdn, voucher)
-        finally:
-            await api.close()
-
-    return lambda query, msisdn, voucher: asyncio.run(make(query, msisdn, voucher))
 
 
 def balance(call: Call, api: str) -> AccountAnswer:

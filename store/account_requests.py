@@ -25,6 +25,7 @@ from threelane.store import keys, rows
 
 LAPSE_MS = 10_000  # a request that no worker has taken by then is not taken any more
 VOUCHER_SECONDS = 5.0  # how long a worker that took a voucher's request listens for the voucher
+NO_VOUCHER = SecretStr("")
 _KEEP_MS = 30_000  # of the requests, after the latest
 _ANSWER_KEPT_MS = 60_000
 

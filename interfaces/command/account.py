@@ -18,6 +18,7 @@ from threelane.interfaces.command.printing import Json, err, print_json, print_l
 from threelane.interfaces.command.query import with_redis
 from threelane.operations import account
 from threelane.operations.account import Call
+from threelane.operations.direct_account import directly
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
 from threelane.store import audit
@@ -85,7 +86,7 @@ def _made(ask: Callable[[Call, str, redis.Redis], AccountAnswer]) -> AccountAnsw
     settings = load_or_exit(WorkerSettings)
     if missing_credentials(settings):
         return with_redis(lambda client: ask(account.by_worker(client), settings.gateway, client))
-    found = with_redis(lambda client: ask(account.directly(settings), settings.gateway, client))
+    found = with_redis(lambda client: ask(directly(settings), settings.gateway, client))
     return msgspec.structs.replace(found, account=settings.account)
 
 

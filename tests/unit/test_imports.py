@@ -99,3 +99,12 @@ def test_a_client_of_the_http_api_names_the_extra_that_it_needs() -> None:
 def test_everything_that_is_promised_can_be_imported() -> None:
     """``from threelane import ...`` gives each name of ``__all__``."""
     assert [] == [name for name in threelane.__all__ if not hasattr(threelane, name)]
+
+
+def test_the_http_api_needs_no_package_that_only_workers_have() -> None:
+    """`threelane[api]` lacks aiohttp and Celery: requests to the gateway are made by workers."""
+    absent = "import sys; sys.modules.update(dict.fromkeys(('aiohttp', 'celery', 'kombu', 'yarl')));"
+    completed = subprocess.run(
+        [sys.executable, "-c", f"{absent} import threelane.interfaces.web.app"], capture_output=True, text=True
+    )
+    assert (0, "") == (completed.returncode, completed.stderr)

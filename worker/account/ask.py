@@ -8,13 +8,12 @@ from threelane.contract import phone
 from threelane.contract.features import able
 from threelane.contract.prices import CREDIT
 from threelane.runtime import logs
-from threelane.store.account_requests import AccountAnswer, AccountQuery, AccountResult
+from threelane.store.account_requests import NO_VOUCHER, AccountAnswer, AccountQuery, AccountResult
 from threelane.worker.gateway import reach
 from threelane.worker.gateway.outcome import Coverage, OutcomeKind, Payment
 from threelane.worker.gateway.protocol import Gateway
 
 MOST_LETTERS = 200
-NO_VOUCHER = SecretStr("")
 UNKNOWN, NOT_CALLED = AccountResult.UNKNOWN, AccountResult.NOT_CALLED
 _NEVER_LEFT = (OutcomeKind.NOT_REACHED, OutcomeKind.WRONG_ADDRESS)
 
