@@ -36,7 +36,8 @@ FEATURES = (  # of a message, by Threelane's names
     "max_credits", "escalate", "mo", "required_features", "bypass_dnc", "channel",
 )
 ABILITIES = (  # of an API, for an account
-    "look up by our id", "charge", "balance", "cancel", "coverage", "voucher", "session", "many a request",
+    "look up by our id", "charge", "balance", "cancel", "cancel by our id", "coverage", "voucher", "session",
+    "many a request",
 )
 # fmt: on
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")

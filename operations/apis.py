@@ -13,6 +13,8 @@ from threelane.operations.configuration import variable
 _ABILITIES = {
     "many a request": "several messages per request",
     "look up by our id": "look-up by client message id",
+    "cancel": "cancel",
+    "cancel by our id": "cancel by client message id",
     "charge": "reports the charge",
 }
 
@@ -20,7 +22,7 @@ _ABILITIES = {
 def table() -> Iterator[str]:
     """Yield the table's lines."""
     yield f"| API | `THREELANE_GATEWAY` | credentials | {' | '.join(_ABILITIES.values())} |"
-    yield "|---" * 6 + "|"
+    yield "|---" * (3 + len(_ABILITIES)) + "|"
     for name, one in declared().items():
         credentials = ", ".join(f"`{variable(credential.name)}`" for credential in one.credentials)
         abilities = ("yes" if ability in one.abilities else "no" for ability in _ABILITIES)

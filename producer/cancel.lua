@@ -1,7 +1,9 @@
 -- PARTS move
 -- Cancel messages that are certainly not sent, each atomically: afterwards no worker can claim them. One with an attempt
 -- in progress, in doubt or sent, is marked: move.lua ends it instead of trying it again.
--- KEYS  records   ARG  now, keep_ms, gateway_stops (the gateway can stop messages that it holds), ids
+-- KEYS  records
+-- ARG   now, keep_ms, gateway_stops (the gateway can stop messages that it holds), by_our_id (also those whose gateway id
+--       is unknown), ids
 -- ->    for each id the result and the state that it was or is in: 'cancelled:queued'; or 'unknown'
 local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.paused] = true, [Status.dead] = true}
 local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true}
@@ -23,6 +25,7 @@ each(ARG.ids, function(i, id)
     write_first(record, Field.cancel, mark)
     answers[i] = (MAY_BE_SENT[from] and CancelResult.not_retried or CancelResult.asked) .. ':' .. from
   elseif MAY_BE_SENT[from] then
+    if ARG.by_our_id then redis.call('ZADD', KEY.stopping, ARG.now, id) end
     write_first(record, Field.cancel, mark)
     answers[i] = CancelResult.not_retried .. ':' .. from
   else

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -22,13 +22,21 @@ class CancelResult(StrEnum):
 
     CANCELLED = "cancelled"  # it will not be sent
     ASKED = "asked"  # the gateway holds it and is requested to stop it; an outcome event follows
-    NOT_RETRIED = "not_retried"  # an attempt is in progress or in doubt: if it fails, no other follows
+    NOT_RETRIED = "not_retried"  # being sent or in doubt: no further attempt; the gateway stops it if the API can
     TOO_LATE = "too_late"
     UNKNOWN = "unknown"  # no such message, or its retention is over
 
 
 @script(__file__, texts, [CancelResult])
-def _cancel(*, records: Sequence[RecordKey], now: int, keep_ms: int, gateway_stops: bool, ids: Sequence[str]) -> None:
+def _cancel(
+    *,
+    records: Sequence[RecordKey],
+    now: int,
+    keep_ms: int,
+    gateway_stops: bool,
+    by_our_id: bool,
+    ids: Sequence[str],
+) -> None:
     """Cancel messages; returns a result for each."""
 
 
@@ -55,13 +63,22 @@ _WHY = {
 
 
 def cancel(
-    client: redis.Redis, ids: Sequence[str], retention_ms: int, now: int, *, gateway_stops: bool = True
+    client: redis.Redis,
+    ids: Sequence[str],
+    retention_ms: int,
+    now: int,
+    *,
+    gateway_stops: bool = True,
+    by_our_id: bool = False,
+    api: str = "",
 ) -> list[Cancelled]:
     """Cancel scheduled and queued messages and dead letters, each atomically; results in order.
 
     What is being sent, or in doubt, is not retried: its outcome event has its end.
-    ``gateway_stops``: the gateway's API can stop messages that the gateway holds.
+    ``gateway_stops``: the ``api`` of the gateway can stop messages that the gateway holds; ``by_our_id``: also those
+    whose gateway id is unknown.
     """
+    reasons = _WHY | _of_gateway(api, gateway_stops=gateway_stops, by_our_id=by_our_id)
     answers: list[Cancelled] = []
     for start in range(0, len(ids), SLICE):
         batch = ids[start : start + SLICE]
@@ -71,17 +88,35 @@ def cancel(
             now=now,
             keep_ms=retention_ms,
             gateway_stops=gateway_stops,
+            by_our_id=by_our_id,
             ids=batch,
         )
-        answers += [_answer(one, reply) for one, reply in zip(batch, replies, strict=True)]
+        answers += [_answer(one, reply, reasons) for one, reply in zip(batch, replies, strict=True)]
     return answers
 
 
-def _answer(message_id: str, reply: str) -> Cancelled:
+def _of_gateway(api: str, *, gateway_stops: bool, by_our_id: bool) -> dict[Status, str]:
+    """Return why a message may still be sent that the gateway has, or may have."""
+    may = "it may have been sent"
+    if by_our_id:
+        return {Status.IN_DOUBT: f"{may}: the gateway is requested to stop it, and it is not sent again"}
+    if not api:
+        return {}
+    if not gateway_stops:
+        lacks = f"the API of this account ({api}) has no command to stop a message"
+        return {
+            Status.SENT: f"the gateway has it, and {lacks}",
+            Status.IN_DOUBT: f"{may}, and {lacks}: if it was not sent, it is not sent again",
+        }
+    lacks = f"the API of this account ({api}) stops a message by the gateway's id only, which is not known yet"
+    return {Status.IN_DOUBT: f"{may}, and {lacks}: if it was not sent, it is not sent again"}
+
+
+def _answer(message_id: str, reply: str, reasons: Mapping[Status, str]) -> Cancelled:
     answer, _, status = reply.partition(":")
     if answer == CancelResult.CANCELLED:
         logs.event("cancelled", id=message_id, was=status)
     if answer == CancelResult.NOT_RETRIED:
         logs.event("cancel_noted", id=message_id, was=status)
-    why = _WHY[Status(status)] if answer in (CancelResult.TOO_LATE, CancelResult.NOT_RETRIED) else ""
+    why = reasons[Status(status)] if answer in (CancelResult.TOO_LATE, CancelResult.NOT_RETRIED) else ""
     return Cancelled(message_id, CancelResult(answer), status, why)

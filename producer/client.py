@@ -178,8 +178,11 @@ class Producer:
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
         """Cancel messages by id; each result says whether it was cancelled, or why it was too late."""
         ids = _list(ids)
-        now, keep, stops = self.now(), self._settings.retention_ms, features.able("cancel", self._api)
-        return call(lambda: cancelling.cancel(self._redis(), ids, keep, now, gateway_stops=stops))
+        now, keep, api = self.now(), self._settings.retention_ms, self._api
+        stops, by_our_id = features.able("cancel", api), features.able("cancel by our id", api)
+        return call(
+            lambda: cancelling.cancel(self._redis(), ids, keep, now, gateway_stops=stops, by_our_id=by_our_id, api=api)
+        )
 
     def cancel_all(
         self, *, batch: str = "", tag: str = "", to: str = "", producer: str = "", lane: int = 0

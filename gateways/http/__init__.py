@@ -57,6 +57,7 @@ GATEWAY = Declaration(
         "charge": "getmsgcharge",
         "balance": "getbalance",
         "cancel": "delmsg",
+        "cancel by our id": "delmsg",
         "coverage": "routeCoverage",
         "voucher": "token_pay",
         "session": "auth, ping",

@@ -52,6 +52,7 @@ class HttpGateway(FormApi):
 
     name = "http"
     ping = "http/ping"
+    can_cancel_by_our_id = True
     batch_size = 1
 
     def __init__(self, settings: AccountSettings, client: redis.asyncio.Redis | None = None) -> None:
@@ -87,6 +88,13 @@ class HttpGateway(FormApi):
         """Stop a message that the gateway still holds."""
         reply = await self._request("http/delmsg", {"apimsgid": gateway_id})
         return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply, gateway_id)
+
+    async def cancel_by_our_id(self, message_id: str) -> Cancellation:
+        """Stop a message that the gateway may hold, by our id."""
+        reply = await self._request("http/delmsg", {"climsgid": message_id})
+        if isinstance(reply, AttemptOutcome):
+            return Cancellation.unanswered(reply)
+        return read_cancel(reply, message_id=message_id)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Query whether a number can be reached; not meant for use before each message."""
@@ -220,12 +228,13 @@ def read_charge(reply: HttpReply, gateway_id: str = "") -> int | None:
     return millionths(found[3] or found[4])
 
 
-def read_cancel(reply: HttpReply, gateway_id: str = "") -> Cancellation:
+def read_cancel(reply: HttpReply, gateway_id: str = "", *, message_id: str = "") -> Cancellation:
     """Read the response to ``delmsg``: a status; any status but 006 means that it was too late."""
     status = _STATUS.fullmatch(_text(reply))
-    if status and reply.status == 200 and status[1] == (gateway_id or status[1]):
+    is_ours = status and status[1] == (gateway_id or status[1]) and status[2] in (None, message_id or status[2])
+    if status and is_ours and reply.status == 200:
         code = status_code(status[3])
-        return Cancellation(code == STOPPED, code)
+        return Cancellation(code == STOPPED, code, gateway_id=status[1] if message_id else "")
     refused = _refusal(reply)
     if refused:
         return Cancellation(False, code=refused.code, text=refused.text)

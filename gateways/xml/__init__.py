@@ -28,6 +28,7 @@ GATEWAY = Declaration(
         "charge": "getMsgCharge",
         "balance": "getBalance",
         "cancel": "delMsg",
+        "cancel by our id": "delMsg",
         "coverage": "routeCoverage",
         "session": "auth, ping",
         "many a request": "sendMsg",

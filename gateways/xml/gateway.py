@@ -47,6 +47,7 @@ class XmlGateway(FormApi):
 
     name = "xml"
     ping = "ping"
+    can_cancel_by_our_id = True
     batch_size = 99
     look_ups_per_request = 99
     _next_number = 1
@@ -89,6 +90,13 @@ class XmlGateway(FormApi):
         """Stop a message that the gateway still holds."""
         reply = await self._request("delMsg", {"apiMsgId": gateway_id})
         return Cancellation.unanswered(reply) if isinstance(reply, AttemptOutcome) else read_cancel(reply, gateway_id)
+
+    async def cancel_by_our_id(self, message_id: str) -> Cancellation:
+        """Stop a message that the gateway may hold, by our id."""
+        reply = await self._request("delMsg", {"cliMsgId": message_id})
+        if isinstance(reply, AttemptOutcome):
+            return Cancellation.unanswered(reply)
+        return read_cancel(reply, message_id=message_id)
 
     async def coverage(self, msisdn: str) -> Coverage:
         """Query whether a number can be reached."""
@@ -270,15 +278,17 @@ def read_charge(reply: HttpReply, gateway_id: str = "") -> int | None:
     return _charged(_one(reply, "getmsgchargeresp"), gateway_id)
 
 
-def read_cancel(reply: HttpReply, gateway_id: str = "") -> Cancellation:
+def read_cancel(reply: HttpReply, gateway_id: str = "", *, message_id: str = "") -> Cancellation:
     """Read the response to ``delMsg``: a status; any status but 006 means that it was too late."""
     row = _one(reply, "delmsgresp")
     refused, code = _fault(row), _status(row)
     if refused and refused.kind is OutcomeKind.REFUSED:
         return Cancellation(False, code=refused.code, text=refused.text)
-    if refused or not code or row.get("apimsgid", "") != (gateway_id or row.get("apimsgid", "")):
+    its_id = row.get("apimsgid", "")
+    is_ours = its_id == gateway_id if gateway_id else not message_id or _HEXADECIMAL.fullmatch(its_id)
+    if refused or not code or not is_ours or _names_another(row, "", message_id):
         return Cancellation(None, text=foreign.beginning(reply))
-    return Cancellation(code == STOPPED, code)
+    return Cancellation(code == STOPPED, code, gateway_id=its_id if message_id else "")
 
 
 def read_coverage(reply: HttpReply) -> Coverage:

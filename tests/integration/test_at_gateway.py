@@ -77,7 +77,8 @@ def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
 
         (result,) = producer.cancel([one])
         if api == "one":
-            assert (CancelResult.TOO_LATE, "sent", "the gateway has it") == (result.answer, result.status, result.why)
+            why = "the gateway has it, and the API of this account (one) has no command to stop a message"
+            assert (CancelResult.TOO_LATE, "sent", why) == (result.answer, result.status, result.why)
             assert (Status.SENT, "011") == (until(one, Status.SENT).status, the_entry(sandbox, one)["status"])
             assert [] == system.outcomes(one)
             return

@@ -74,7 +74,11 @@ def test_each_answer_has_the_state_of_the_message(producer: Producer, system: Sy
         (CancelResult.CANCELLED, "scheduled", ""),
         (CancelResult.CANCELLED, "dead", ""),
         (CancelResult.TOO_LATE, "sent", "the gateway has it"),
-        (CancelResult.NOT_RETRIED, "in_doubt", "it may have been sent: if it was not, it is not sent again"),
+        (
+            CancelResult.NOT_RETRIED,
+            "in_doubt",
+            "it may have been sent: the gateway is requested to stop it, and it is not sent again",
+        ),
         (CancelResult.NOT_RETRIED, "sending", "it is being sent: if that fails, it is not retried"),
         (CancelResult.UNKNOWN, "", ""),
         (CancelResult.TOO_LATE, "cancelled", "it was cancelled before"),

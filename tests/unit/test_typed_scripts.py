@@ -13,7 +13,7 @@ from threelane.producer.cancel import _cancel
 from threelane.store import keys
 client = redis.Redis()
 """
-GOOD = "_cancel(client, records=keys.records(['a']), now=1, keep_ms=1, gateway_stops=True, ids=['a'])"
+GOOD = "_cancel(client, records=keys.records(['a']), now=1, keep_ms=1, gateway_stops=True, by_our_id=True, ids=['a'])"
 WRONG = {
     "a key is missing": GOOD.replace("records=keys.records(['a']), ", ""),
     "a key is of another kind": GOOD.replace("keys.records(['a'])", "[keys.api_rate('a')]"),

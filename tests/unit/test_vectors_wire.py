@@ -18,7 +18,15 @@ from threelane.contract.gateways import SHIPPED
 from threelane.contract.message import Message
 from threelane.store.states import Status
 from threelane.worker.gateway.choose import gateway
-from threelane.worker.gateway.outcome import AttemptOutcome, Cancellation, Coverage, Known, OutcomeKind, Payment
+from threelane.worker.gateway.outcome import (
+    NO_CANCEL_BY_OUR_ID,
+    AttemptOutcome,
+    Cancellation,
+    Coverage,
+    Known,
+    OutcomeKind,
+    Payment,
+)
 from threelane.worker.gateway.protocol import Gateway
 from threelane.worker.process.settings import AccountSettings
 from threelane.worker.send.judge import Decision, Patience, Tried, judge
@@ -282,6 +290,8 @@ ADDRESSES = [  # API, command, argument -> what goes out
     ("http", "send",     None,       "POST",   "/http/sendmsg",                  {}),
     ("http", "look_up",  OUR_ID,     "POST",   "/http/querymsg",                 {}),
     ("http", "cancel",   ITS_ID,     "POST",   "/http/delmsg",                   {}),
+    ("http", "cancel_by_our_id", OUR_ID, "POST", "/http/delmsg",                 {}),
+    ("xml",  "cancel_by_our_id", OUR_ID, "POST", "/xml/xml",                     {}),
     ("http", "coverage", TO,         "POST",   "/utils/routeCoverage",           {}),
     ("http", "pay",      "1111",     "POST",   "/http/token_pay",                {}),
     ("rest", "send",     None,       "POST",   "/rest/message",                  {}),
@@ -382,3 +392,17 @@ def test_only_the_portal_s_apis_cannot_be_queried_by_our_id(api: str) -> None:
         return made.name, made.can_look_up
 
     assert (api, api not in ("one", "platform")) == asyncio.run(main())
+
+
+@pytest.mark.parametrize("api", SHIPPED)
+def test_a_cancel_by_our_id_is_what_the_api_declares(api: str) -> None:
+    """Producers read the declaration, workers the gateway; without the command nothing goes out."""
+
+    async def main() -> tuple[bool, Cancellation]:
+        made = gateway(account(api, "http://127.0.0.1:9"))
+        answer = await made.cancel_by_our_id(OUR_ID)
+        await made.close()
+        return made.can_cancel_by_our_id, answer
+
+    can, answer = asyncio.run(main())
+    assert able("cancel by our id", api) == can == (answer != NO_CANCEL_BY_OUR_ID)

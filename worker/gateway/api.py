@@ -13,6 +13,7 @@ from threelane.worker.gateway.login import GatewayLogin
 from threelane.worker.gateway.outcome import (
     NO_BALANCE,
     NO_CANCEL,
+    NO_CANCEL_BY_OUR_ID,
     NO_COVERAGE,
     NO_LOOK_UP,
     NO_PAYMENT,
@@ -37,6 +38,7 @@ class Api:
     name: str
     """The name that the gateway's folder declares."""
     can_look_up = False
+    can_cancel_by_our_id = False
     look_ups_per_request = 1
 
     def __init__(self, settings: AccountSettings) -> None:
@@ -65,6 +67,10 @@ class Api:
     async def cancel(self, gateway_id: str) -> Cancellation:  # noqa: ARG002 - the protocol's
         """Return NO_CANCEL: this API has no cancel command."""
         return NO_CANCEL
+
+    async def cancel_by_our_id(self, message_id: str) -> Cancellation:  # noqa: ARG002 - the protocol's
+        """Return NO_CANCEL_BY_OUR_ID: this API has no such command."""
+        return NO_CANCEL_BY_OUR_ID
 
     async def coverage(self, msisdn: str) -> Coverage:  # noqa: ARG002 - the protocol's
         """Return NO_COVERAGE: this API has no coverage query."""

@@ -72,6 +72,7 @@ class Cancellation(NamedTuple):
     status: str = ""
     code: str = ""
     text: str = ""
+    gateway_id: str = ""  # of the message that was found, if the cancel was by our id
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> Cancellation:
@@ -128,6 +129,7 @@ EMULATED = AttemptOutcome(OutcomeKind.EMULATED)
 NO_LOOK_UP = LookUp(Known.CANNOT, text="this API has no look-up by our id")
 NO_STATUS_QUERY = LookUp(Known.CANNOT, text="this API has no look-up by its own id")
 NO_CANCEL = Cancellation(False, text="this API cannot cancel")
+NO_CANCEL_BY_OUR_ID = Cancellation(False, text="this API cannot cancel by our id")
 NO_COVERAGE = Coverage(None, text="this API has no coverage query")
 NO_BALANCE = "this API has no balance query"
 NO_PAYMENT = Payment(False, text="this API accepts no vouchers")

@@ -18,6 +18,8 @@ class Gateway(Protocol):
     """The most messages in one request; it may shrink if the gateway rejects a request as too large."""
     can_look_up: bool
     """Whether a message can be looked up by our id; if not, only its receipt resolves a doubt."""
+    can_cancel_by_our_id: bool
+    """Whether a message whose gateway id is unknown can be stopped."""
     look_ups_per_request: int
     """The most messages that one request looks up; it may shrink if the gateway does not answer for each."""
 
@@ -44,6 +46,10 @@ class Gateway(Protocol):
 
     async def cancel(self, gateway_id: str) -> Cancellation:
         """Stop a message that the gateway still holds; or NO_CANCEL."""
+        ...
+
+    async def cancel_by_our_id(self, message_id: str) -> Cancellation:
+        """Stop a message that the gateway may hold, by our id; or NO_CANCEL_BY_OUR_ID."""
         ...
 
     async def coverage(self, msisdn: str) -> Coverage:

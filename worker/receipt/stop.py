@@ -1,4 +1,8 @@
-"""Stop: cancels messages scheduled at the gateway whose cancellation was requested."""
+"""Stop: cancels messages at the gateway whose cancellation was requested.
+
+A message in doubt, whose gateway id is unknown, is cancelled by our id where the API can.  "Not found" proves nothing
+then: the request is repeated as long as the message is in doubt.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +57,17 @@ async def _try_to_stop(
 async def _stop(
     client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, message_id: str, now: int
 ) -> None:
-    found: Any = await client.hmget(keys.record(message_id), [Field.STATUS, Field.GATEWAY_ID, Field.GATEWAY_DUE])
-    status, gateway_id, due = (one.decode() if one else "" for one in found)
-    if status in (Status.SENDING, Status.IN_DOUBT):  # cancelled during its attempt: it may still reach the gateway
+    names = [Field.STATUS, Field.GATEWAY_ID, Field.GATEWAY_DUE, Field.FORMER_ID, Field.DOUBTED]
+    found: Any = await client.hmget(keys.record(message_id), names)
+    status, gateway_id, due, former_id, doubted = (one.decode() if one else "" for one in found)
+    if status == Status.SENDING:  # cancelled during its attempt: it may still reach the gateway
+        return
+    if status == Status.IN_DOUBT:
+        if gateway.can_cancel_by_our_id and not await _stop_by_our_id(
+            client, gateway, settings, message_id, former_id, now
+        ):
+            again_at = now + max(AGAIN_MS, (now - int(doubted or now)) // 4)
+            await client.zadd(keys.STOPPING, {message_id: again_at}, xx=True)
         return
     if status != Status.SENT or int(due or 0) <= now:
         await client.zrem(keys.STOPPING, message_id)
@@ -70,6 +82,30 @@ async def _stop(
         await receive(client, [final], settings.keeping, now, tracing.tracer(enabled=settings.otel))
     if is_settled(answer, gateway.table):
         await client.zrem(keys.STOPPING, message_id)
+
+
+async def _stop_by_our_id(
+    client: redis.asyncio.Redis,
+    gateway: Gateway,
+    settings: WorkerSettings,
+    message_id: str,
+    former_id: str,
+    now: int,
+) -> bool:
+    """Cancel a message in doubt; returns whether the gateway has it, which is then the end of the doubt."""
+    answer = await gateway.cancel_by_our_id(message_id)
+    logs.event("stop_asked", id=message_id, stopped=answer.stopped, network_status=answer.status, code=answer.code)
+    is_found = answer.gateway_id != "" and answer.gateway_id != former_id and meaning(answer.status) is not None
+    if not is_found:
+        return False
+    report = StatusReport(message_id, answer.gateway_id, answer.status, meaning(answer.status))
+    if answer.stopped:
+        found = from_look_up(message_id, await gateway.status(answer.gateway_id))  # it has the refunded charge
+        report = found if found.to in FINAL else report
+    await receive(client, [report], settings.keeping, now, tracing.tracer(enabled=settings.otel))
+    if answer.stopped:
+        await client.zrem(keys.STOPPING, message_id)
+    return True
 
 
 def is_settled(answer: Cancellation, table: Table) -> bool:
