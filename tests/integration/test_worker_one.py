@@ -1,4 +1,4 @@
-"""Rules of the One API alone: there is no look-up for a lost answer, and a limit names no time."""
+"""Rules of the Portal's APIs alone: no look-up for a lost answer; on the One API a limit names no time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pytest
 import redis
 
 from tests.integration.conftest import Workers, attempts, kill, taken
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
+from tests.slow import also_slow
 from threelane import Producer, Status
 from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
+PORTAL = ["one", *also_slow("platform")]
 
 
 def let_end(client: redis.Redis, message_id: str) -> None:
@@ -28,6 +30,7 @@ def let_end(client: redis.Redis, message_id: str) -> None:
     client.zadd(keys.DOUBT[3], {message_id: 0})
 
 
+@pytest.mark.parametrize("api", PORTAL)
 @pytest.mark.parametrize("on_doubt", ["resend", "hold", "drop"])
 @pytest.mark.parametrize(("to", "sent"), [("27999300101", 1), ("27999300201", 0)], ids=["taken", "not-taken"])
 def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
@@ -39,9 +42,10 @@ def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
     to: str,
     sent: int,
     on_doubt: str,
+    api: str,
 ) -> None:
     """Whether the gateway has it or not: no receipt came while it was valid, so it will never be known."""
-    workers.start(gateway="one", doubt_delays_seconds="0.3,0.5")
+    workers.start(gateway=api, doubt_delays_seconds="0.3,0.5")
     message = producer.send(to, "Hello", on_doubt=on_doubt).id
     until(message, Status.IN_DOUBT)
     let_end(client, message)
@@ -53,12 +57,15 @@ def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
     assert 0 == client.zcard(keys.DOUBT[3])
 
 
+@pytest.mark.parametrize("api", PORTAL)
 def test_a_receipt_settles_a_dead_worker_s_message(
-    producer: Producer, reporting: Running, workers: Workers, until: Until
+    producer: Producer, reporting: Running, workers: Workers, until: Until, api: str
 ) -> None:
     """Kill -9 after the request left: the lease runs out, and the message waits for its receipt."""
-    timing = {"gateway": "one", "lease_seconds": 2, "gateway_timeout_seconds": 0.9}
-    late = {"latency_ms": 60_000, "gateway_after_seconds": 6, "handset_after_seconds": 6.5}
+    timing = {"gateway": api, "lease_seconds": 2, "gateway_timeout_seconds": 0.9}
+    address = reporting.control("GET", "settings")["callback_url"]
+    nobody = f"http://127.0.0.1:{free_port()}/hooks/status"  # receipts are repeated until somebody answers
+    late = {"latency_ms": 60_000, "callback_url": nobody, "callback_retry_scale": 0.005}
     first = workers.start(**timing)
     reporting.control("POST", "settings", late)
     message = producer.send("27999500001", "Hello").id
@@ -67,9 +74,21 @@ def test_a_receipt_settles_a_dead_worker_s_message(
     reporting.control("POST", "settings", {"latency_ms": 0})  # or the next worker's login would go unanswered
     workers.start(**timing)
     assert "lapsed" == until(message, Status.IN_DOUBT).code
+    reporting.control("POST", "settings", {"callback_url": address})
 
     assert 1 == until(message, Status.DELIVERED).attempts
     assert 1 == len(taken(reporting)[message])
+
+
+def test_an_internal_error_of_a_whole_request_is_waited_for_on_the_platform(
+    producer: Producer, reporting: Running, workers: Workers, until: Until
+) -> None:
+    """The message may have been sent, and only its receipt can show it: no second request."""
+    reporting.control("POST", "faults", {"do": "code", "code": "901", "api": "platform"})
+    workers.start(gateway="platform", doubt_delays_seconds="0.3,0.5")
+    message = producer.send("27831230001", "Hello").id
+    found = until(message, Status.IN_DOUBT)
+    assert ("unreadable", 1) == (found.code, len(attempts(reporting, message)))
 
 
 def test_a_limit_slows_the_account_down_and_spends_no_attempt(
