@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from threelane.contract import kinds, lookalike
+from threelane.contract import kinds, lookalike, whatsapp
 from threelane.contract import text as texts
 from threelane.contract.cut import Cut, NotCut, cut
 from threelane.contract.invisible import TRAILING, is_invisible
@@ -87,6 +87,9 @@ def _text(
 ) -> Body | Refusal:
     forced = given.get("unicode", False)
     ending = line.ending(text) if line else ""
+    if given.get("channel") == whatsapp.CHANNEL:
+        one = whatsapp.size(text + ending, alphabet)
+        return one if isinstance(one, Refusal) else Body(text + ending, one, line_parts=0 if ending else None)
     size, saved = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet), 0
     if (given.get("look_alikes") or given.get("plain_accents")) and size.encoding is Encoding.UCS_2 and not forced:
         whole = text + ending

@@ -14,7 +14,7 @@ from threelane.contract.gateways import FEATURES, NEVER, declared, named
 from threelane.contract.message import Message
 from threelane.contract.phone import Msisdn
 from threelane.contract.refusal import Code, Owner, Refusal
-from threelane.contract.text import Encoding
+from threelane.contract.text import GSM_7, Encoding
 
 # Feature -> the attribute of a message; the message needs the feature if the attribute differs from its default.
 _ATTRIBUTES = {
@@ -41,6 +41,8 @@ def refuse(message: Message, gateway: str) -> Refusal | None:
     """Refuse a message that needs a feature that the API lacks."""
     lacks = _lacks(gateway)
     if lacks.values(message) == lacks.plain and (not lacks.encodings or message.encoding not in lacks.encodings):
+        if message.encoding is Encoding.UCS_2 and lacks.chooses_encoding and GSM_7.issuperset(message.text):
+            return _no_switch(gateway)
         return None  # the usual case
     feature = next(feature for feature in lacks.features if _needs(message, feature))
     carriers = [name for name, other in declared().items() if other.parameter(feature) != NEVER]
@@ -49,6 +51,18 @@ def refuse(message: Message, gateway: str) -> Refusal | None:
         field="type" if feature in ("flash", "old_type") else feature,
         problem=f"the API of this account ({gateway}) has no {_in_words(message, feature)}",
         remedy=f"leave it out, or use an account of the API {' or '.join(carriers)}" if carriers else "leave it out",
+        owner=Owner.PRODUCER,
+    )
+
+
+def _no_switch(gateway: str) -> Refusal:
+    """Refuse unicode=1 where the API chooses the encoding: it would send the text in GSM-7, in fewer parts."""
+    carriers = " or ".join(name for name in declared() if not _lacks(name).chooses_encoding)
+    return Refusal(
+        code=Code.INVALID,
+        field="unicode",
+        problem=f"the API of this account ({gateway}) sends a text in GSM-7 if it can, whatever unicode is",
+        remedy=f"leave it out, or use an account of the API {carriers}",
         owner=Owner.PRODUCER,
     )
 
@@ -64,6 +78,7 @@ class _Lacks(NamedTuple):
     values: Callable[[Message], Any]
     plain: Any
     encodings: Collection[Encoding]
+    chooses_encoding: bool  # the API, whatever ``unicode`` is
 
 
 @cache
@@ -72,7 +87,9 @@ def _lacks(gateway: str) -> _Lacks:
     lacking = tuple(one for one in FEATURES if carried.get(one, NEVER) == NEVER and one in (*_ATTRIBUTES, *_ENCODED))
     names = [_ATTRIBUTES[one] for one in lacking if one in _ATTRIBUTES]
     values: Callable[[Message], Any] = attrgetter(*names) if names else lambda _message: ()
-    return _Lacks(lacking, values, values(_PLAIN), [_ENCODED[one] for one in lacking if one in _ENCODED])
+    encodings = [_ENCODED[one] for one in lacking if one in _ENCODED]
+    chooses = carried.get("unicode", NEVER) == carried["text"]
+    return _Lacks(lacking, values, values(_PLAIN), encodings, chooses)
 
 
 def _needs(message: Message, feature: str) -> bool:

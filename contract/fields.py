@@ -348,7 +348,7 @@ GATEWAY_FIELDS = (  # with the gateway's names, from its documents
               "`text`, `flash`, or an [old type](texts.md#old-types) of 8-bit data: " +
                ", ".join(f"`{name}`" for name in kinds.OLD)),
     FieldSpec("channel", "channel", one_of("sms", "whatsapp"), (), WORD, "sms", "101",
-              "`sms` or `whatsapp`; the latter on the One API only"),
+              "`sms` or [`whatsapp`](texts.md#whatsapp); the latter on the One API only"),
     FieldSpec("mo", "mo", yes_or_no, (), SWITCH, 0, "101", "1: only routes on which the recipient can reply"),
     FieldSpec("required_features", "requiredFeatures", features, ("req_feat",), WHOLE, 1, "101",
               "features the route must have, as a bit mask: the sum of any of 1, 2, 4, 8, 16, 32, 512, 8192, 16384"),

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from threelane.contract import fields, kinds
+from threelane.contract import fields, kinds, whatsapp
 from threelane.contract.refusal import Code, Refusal, invalid
 
-_CONCERNED = frozenset({"data", "charset", "handset_receipt", "message_class", "type", "binary"})
+_CONCERNED = frozenset({"data", "charset", "handset_receipt", "message_class", "type", "binary", "channel"})
 
 
 def settle(given: dict[str, Any], spelt: dict[str, str]) -> Refusal | None:
@@ -24,7 +24,12 @@ def settle(given: dict[str, Any], spelt: dict[str, str]) -> Refusal | None:
         spelt.setdefault("unicode", spelt["charset"])
     if "handset_receipt" in given and given["handset_receipt"] == bool(given.get("callback", 7)):
         del given["handset_receipt"]  # the default
-    return _settle_data(given, spelt) or _settle_type(given, spelt) or _settle_class(given, spelt)
+    return (
+        _settle_data(given, spelt)
+        or _settle_type(given, spelt)
+        or _settle_class(given, spelt)
+        or whatsapp.refuse(given, spelt)
+    )
 
 
 def _settle_data(given: dict[str, Any], spelt: dict[str, str]) -> Refusal | None:

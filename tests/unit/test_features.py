@@ -39,7 +39,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "validity_period": {"validity_period": 60},
     "deliver_at": {"delay": 60},
     "at_gateway": {"delay": 1200, "at_gateway": 1},
-    "unicode": {"unicode": 1},
+    "unicode": {"text": "Привет"},
     "udh": {"udh": "06050415810000"},
     "binary": {"binary": "0102", "text": None},
     "flash": {"type": "flash"},
