@@ -16,7 +16,7 @@ from threelane.contract import message as messages
 from threelane.contract.fields import BY_SPELLING, FIELDS, FieldSpec
 from threelane.contract.gateways import declared
 from threelane.contract.message import Draft, Message
-from threelane.contract.refusal import Refusal
+from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
 
 PLAIN = {"to": "27831234567", "text": "00480069"}  # also valid as the hexadecimal digits of another encoding
@@ -104,7 +104,8 @@ def test_intake_and_sandbox_agree_on_the_extremes_of_a_field(
     }
     for (value, refusal, _), their in zip(refused, theirs, strict=True):
         ours = same_code(intake.api, field.name, refusal.code)
-        if their not in ("accepted", ours):
+        missing = same_code(intake.api, field.name, Code.INVALID) if value == "" else ours
+        if their not in ("accepted", ours, missing):  # an empty parameter may count as a missing one
             differing[shown(value)] = (ours, their)
     assert {} == differing, f"{len(differing)} of {len(accepted)} accepted and {len(refused)} refused values differ"
 
