@@ -20,6 +20,7 @@ _GRACE_SECONDS: Final = 300.0  # the gateway's accuracy: a time this recently pa
 
 _SENDER: Final = re.compile(r"[0-9]{1,16}|[A-Za-z0-9 ]{1,11}")
 _LONGEST_NUMBER: Final = 12  # digits
+_LONGEST_HEADER: Final = 130  # octets of the 140; a joined part then has room for two code units (3GPP TS 23.040)
 
 # fmt: off
 _RANGES: Final[dict[str, tuple[int, int]]] = {
@@ -175,7 +176,7 @@ def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, Te
 def header_octets(digits: str) -> int | None:
     """Returns the length of a user data header in octets, or None when its length octet is wrong."""
     octets = text.from_hex(digits)
-    if not octets or octets[0] != len(octets) - 1 or len(octets) > text.PART_OCTETS // 2:
+    if not octets or octets[0] != len(octets) - 1 or len(octets) > _LONGEST_HEADER:
         return None
     return len(octets)
 

@@ -13,6 +13,7 @@ from threelane.sandbox.text import TextEncoding
 
 CHANNELS: Final = ("sms", "whatsapp")
 _SMS: Final = "sms"
+_CODES: Final = {"userDataHeader": "102", "scheduledDeliveryTime": "120"}
 _SMS_ONLY: Final = ("from", "binary", "userDataHeader")
 _STRINGS: Final = ("content", "from", "clientMessageId", "scheduledDeliveryTime", "userDataHeader")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[+-][0-9]{4}")
@@ -83,7 +84,8 @@ def _wrong_field(fields: dict[str, object], channel: object, settings: SandboxSe
 
 
 def _missing(name: str) -> GatewayRefusal:
-    return GatewayRefusal("101", f"Invalid or missing parameter: {name}")
+    """Returns the refusal of a field: Platform REST has the legacy codes, the One API one code for all of them."""
+    return GatewayRefusal(_CODES.get(name, "101"), f"Invalid or missing parameter: {name}")
 
 
 def _moment(value: object) -> float | None:
