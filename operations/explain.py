@@ -11,6 +11,7 @@ import msgspec
 import redis
 
 from threelane.contract.message import Message
+from threelane.contract.refusal import Owner
 from threelane.contract.window import Windows
 from threelane.operations import opening
 from threelane.operations.outage import outage
@@ -25,7 +26,8 @@ from threelane.worker.account import hold
 from threelane.worker.gateway.overrides import in_force
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.ours import MEANINGS, OURS
-from threelane.worker.policy.rule import UNTIL_EXPIRY, Table
+from threelane.worker.policy.rule import UNTIL_EXPIRY, Scope, Table
+from threelane.worker.policy.statuses import OF_ACCOUNT
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.webhooks.delivery import decode as decode_delivery
 from threelane.worker.webhooks.intake import GROUP
@@ -170,7 +172,7 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
         in_doubt_since=int(record.get("doubted", 0)),
         waiting_since=_since(known, record, now),
         waiting_cause=waiting.cause_of(record.get(Field.WAITING, "")),
-        rule=matched(known.code, in_force(settings.gateway, settings.policy_file)) if known.code else None,
+        rule=_rule(known, record, settings),
         pending=_pending(client, known, record, sms, now),
         money=_money(client, known, record, now),
         receipts=receipts,
@@ -200,6 +202,16 @@ def _body(body: str, message_id: str) -> Message | None:
 
 
 MILLISECONDS = re.compile(r"[0-9]{1,15}")
+
+
+def _rule(known: MessageStatus, record: Mapping[str, str], settings: WorkerSettings) -> Matched | None:
+    """Return the rule that decided last: that of the status that returned the message, or of its code."""
+    status = record.get(Field.FORMER_STATUS, "")
+    cause = OF_ACCOUNT.get(status)
+    if cause and known.code == cause.code and known.reason == cause.reason:
+        meaning = f"the network's status {status}, by which the account is on hold; the message is sent again, once"
+        return Matched(code=cause.code, reason=cause.reason, scope=Scope.ACCOUNT, owner=Owner.OPERATOR, meaning=meaning)
+    return matched(known.code, in_force(settings.gateway, settings.policy_file)) if known.code else None
 
 
 def matched(code: str, table: Table) -> Matched:

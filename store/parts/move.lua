@@ -108,6 +108,7 @@ end
 
 local OUTCOME = {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.parts, Field.accepted, Field.sent,
   Field.ended, Field.code, Field.reason, Field.owner, Field.network, Field.charge}
+local OF_FAILURE = {[Field.code] = true, [Field.reason] = true, [Field.owner] = true}  -- of an earlier attempt, if delivered
 
 -- -> the fields of an outcome; what of them cannot be read is taken out first.
 local function outcome_of(record)
@@ -120,9 +121,12 @@ end
 local function publish_outcomes()
   for _, one in ipairs(ended) do
     local known, entry = outcome_of(one[1]), {EventField.type, EventType.outcome, EventField.id, one[2]}
+    local is_delivered = known[1] == Status.delivered
     for i, name in ipairs(OUTCOME) do
-      entry[#entry + 1] = name
-      entry[#entry + 1] = known[i]
+      if not (is_delivered and OF_FAILURE[name]) then
+        entry[#entry + 1] = name
+        entry[#entry + 1] = known[i]
+      end
     end
     publish(unpack(entry))
   end

@@ -287,3 +287,15 @@ def test_the_story_shows_why_a_message_is_not_sent_again(system: System) -> None
     story = story_of(system, one)
     assert ("unknown", "in_doubt_again") == (story.message.status, story.rule and story.rule.code)
     assert "sent again" in [step.what for step in story.steps]
+
+
+@pytest.mark.parametrize("status", ["012", "VOLUME_LIMIT"])
+def test_the_rule_of_a_returned_message_is_that_of_its_status(system: System, status: str) -> None:
+    """Its code is that of the same cause, which the table of the account's API may not list."""
+    one = take(system, lane=1).message
+    system.attempt(one.id, TAKEN, 1)
+    system.receive([StatusReport(one.id, TAKEN.gateway_id, status, Status.UNDELIVERED, None, at=system.now)])
+    rule = story_of(system, one.id).rule
+    assert rule
+    assert ("account", "operator", True) == (rule.scope, rule.owner, rule.listed)
+    assert f"status {status}" in rule.meaning

@@ -106,13 +106,15 @@ def test_a_message_refused_for_the_account_waits_in_its_lane_under_the_hold(syst
 
 
 def test_it_is_sent_again_with_the_same_id_and_ends_as_the_second_attempt_ends(system: System) -> None:
-    """One outcome, of the attempt that counts."""
+    """One outcome, of the attempt that counts: it does not name the refusal of the first as if it were its own."""
     message = returned(system, producer="shop")
     again = claim(system, message)
     assert (message, 2) == (again.message.id, again.attempt)
     assert settle(system, again, accepted(SECOND))
     assert ["noted", "moved"] == [report(system, message, one, SECOND) for one in ("003", "004")]
-    assert [("delivered", "004")] == [(one["status"], one["network"]) for one in system.outcomes(message)]
+    (outcome,) = system.outcomes(message)
+    assert ("delivered", "004") == (outcome["status"], outcome["network"])
+    assert {"code", "reason", "owner"} & outcome.keys() == set()
     assert "body" not in record(system, message), "the text goes with the end"
 
 
@@ -202,6 +204,17 @@ def test_a_message_that_may_have_been_accepted_twice_is_not_sent_a_third_time(sy
     system.start_look_up().answer({message: LookUp(Known.NOT_FOUND)})
     assert 2 == claim(system, message).attempt
     assert "moved" == report(system, message, "012", OTHER)
+    assert "undelivered" == record(system, message)["status"]
+
+
+def test_a_message_resent_from_doubt_ends_when_its_second_attempt_is_refused_for_the_account(system: System) -> None:
+    """The first attempt may have been accepted, whatever look-ups found: a return would be a third one."""
+    message = system.take()
+    assert settle(system, claim(system, message), LOST)
+    system.now += DAY // 2
+    system.start_look_up().answer({message: LookUp(Known.NOT_FOUND)})
+    assert settle(system, claim(system, message), accepted(SECOND))
+    assert "moved" == report(system, message, "012", SECOND)
     assert "undelivered" == record(system, message)["status"]
 
 

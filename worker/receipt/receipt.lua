@@ -11,7 +11,7 @@
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
 local FIELDS = fields(Field.attempt, Field.network, Field.sent, Field.gateway_id, Field.rank, Field.charge_rank,
   Field.reports, Field.gateway_due, Field.trace, Field.former_id, unpack(PAID))
-local OF_RETURN = {Field.expires, Field.redriven, Field.body, Field.to}
+local OF_RETURN = {Field.expires, Field.redriven, Field.resent, Field.body, Field.to}
 local TO_LANE = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true, [Status.scheduled] = true}
 local WAITS = {[Status.queued] = true, [Status.paused] = true}
 local now, came_at, holds = ARG.now, written(ARG.now), {}
@@ -47,7 +47,7 @@ local function returning(record, known, report)
     its_id = its_id .. known_id
     is_known = its_id ~= ''
   end
-  local is_sendable = more.body and more.to and tonumber(more.expires) > now
+  local is_sendable = more.body and more.to and tonumber(more.expires) > now and not more.resent
   return is_known and is_sendable and its_id or nil
 end
 
