@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, get_args
 
 from tests.extremes.requests import with_parameters
 from threelane import Producer, ProducerSettings
@@ -31,12 +31,19 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
+def choices(setting: str) -> list[str]:
+    """Return the values of a setting of intake that has a closed set of them; empty if there is no such setting."""
+    field = ProducerSettings.model_fields.get(setting)
+    annotation: Any = field.annotation if field else ()
+    return [str(one) for one in get_args(annotation) or annotation]
+
+
 class Intake:
     """The intake of an installation with one API, up to the point where a message would be stored."""
 
-    def __init__(self, redis_url: str, api: str) -> None:
+    def __init__(self, redis_url: str, api: str, **settings: Any) -> None:
         self.api = api
-        self._producer = Producer(ProducerSettings(redis_url=redis_url, gateway=api))
+        self._producer = Producer(ProducerSettings(redis_url=redis_url, gateway=api, **settings))
 
     def read(self, raw: Mapping[str, Any], now: int | None = None) -> Draft | Refusal:
         """Return the draft or the refusal of a message, as library, HTTP API and files get it."""
@@ -68,10 +75,10 @@ class ChangedWire(Wire):
 class Outside:
     """The gateway class of an API, connected to the sandbox."""
 
-    def __init__(self, runner: asyncio.Runner, api: str, url: str) -> None:
+    def __init__(self, runner: asyncio.Runner, api: str, url: str, **settings: Any) -> None:
         self.api, self._runner = api, runner
         credentials: dict[str, Any] = {one.name: "sandbox" for one in declared()[api].credentials}
-        self._settings = AccountSettings(gateway=api, gateway_url=url, **credentials)
+        self._settings = AccountSettings(gateway=api, gateway_url=url, **credentials, **settings)
         runner.run(self._open())
 
     async def _open(self) -> None:

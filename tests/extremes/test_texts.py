@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
-from tests.extremes.exchange import Intake, Outside, parameter, same_code
-from tests.extremes.test_fields import ALL_APIS
+from tests.extremes.exchange import Intake, Outside, choices, parameter, same_code
+from tests.extremes.test_fields import ALL_APIS, APIS
+from tests.servers import RedisServer
 from threelane.contract import text as texts
 from threelane.contract.message import Draft, Message, new_id
 from threelane.contract.refusal import Code, Refusal
@@ -69,9 +72,30 @@ def test_the_longest_text_is_taken_in_the_parts_that_we_counted_and_one_letter_m
     intake: Intake, outside: Outside, sandbox: Running, letters: str
 ) -> None:
     """Otherwise a message costs more than was counted, or is accepted here and refused there."""
+    compare(intake, outside, sandbox, letters, HEADERS)
+
+
+@pytest.mark.parametrize("charset", choices("gateway_charset"))
+@pytest.mark.parametrize("api", APIS)
+def test_the_longest_text_is_also_taken_in_each_charset(
+    runner: asyncio.Runner, redis_server: RedisServer, sandbox: Running, api: str, charset: str
+) -> None:
+    """Parts are counted in the form that is sent, whichever form a setting chooses."""
+    intake = Intake(redis_server.url, api, gateway_charset=charset)
+    outside = Outside(runner, api, sandbox.url, gateway_charset=charset)
+    try:
+        for letters in LETTERS:
+            compare(intake, outside, sandbox, letters, HEADERS[:1])
+    finally:
+        intake.close()
+        outside.close()
+
+
+def compare(intake: Intake, outside: Outside, sandbox: Running, letters: str, headers: Sequence[str]) -> None:
+    """Compare the longest texts of some letters, with each header and switch, and those with one letter more."""
     found: list[Longest] = []
     for most in (1, 2, 3):
-        for header in HEADERS:
+        for header in headers:
             for switch in SWITCHES:
                 more = {**switch, **({"udh": header} if header else {})}
                 if one := longest(intake, letters, most, more):
