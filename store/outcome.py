@@ -92,7 +92,7 @@ class BatchMessage(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ahead(self) -> bool:
         """Whether it is still to be sent."""
-        return self.charge_millionths is None and self.status not in _NOT_AHEAD
+        return self.status not in _NOT_AHEAD
 
     @property
     def to_come_millionths(self) -> int:

@@ -7,6 +7,7 @@ shows nothing of the second.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -20,6 +21,7 @@ from threelane.contract.prices import CREDIT
 from threelane.sandbox.running import Running
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
+from threelane.store.outcome import of_record
 from threelane.store.status import MessageStatus
 from threelane.worker.account import hold
 from threelane.worker.doubt.resolve import resolve
@@ -28,8 +30,10 @@ from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.statuses import OF_ACCOUNT, meaning
 from threelane.worker.receipt.poll import poll
 from threelane.worker.receipt.receipt import from_look_up
+from threelane.worker.send.attempt import Attempts, _of_this_attempt
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement
+from threelane.worker.send.settle import settle as settling
 
 Until = Callable[..., MessageStatus]
 FIRST, SECOND, OTHER = "a1" * 16, "b2" * 16, "c3" * 16
@@ -226,11 +230,9 @@ def test_a_status_with_another_gateway_id_than_that_of_the_attempt_returns_nothi
 
 
 def test_an_acceptance_with_the_first_attempt_s_id_is_no_acceptance(
-    producer: Producer, system: System, client: redis.Redis
+    system: System,
 ) -> None:
     """The response of an old request: the second attempt is in doubt."""
-    from threelane.worker.send.attempt import _of_this_attempt
-
     again = claim(system, returned(system))
     assert FIRST == again.former_id
     assert OutcomeKind.UNREADABLE is _of_this_attempt(again, accepted(FIRST)).kind
@@ -430,6 +432,38 @@ def test_a_message_that_is_not_sent_again_costs_what_its_first_attempt_cost(syst
     message = returned(system, charge=0.8, cost_centre="news")
     system.cancel([message])
     assert (0.8, "800000") == (spent(system), record(system, message)["charge"])
+
+
+def test_an_attempt_on_an_api_without_charges_counts_its_estimate(system: System) -> None:
+    """Each of the two, once, as both were accepted."""
+    budgets.put(system.sync, "centre:news", "month", Budget(100 * CREDIT))
+    message = system.take(cost_centre="news")
+    for number, (gateway_id, name) in enumerate([(FIRST, "VOLUME_LIMIT"), (SECOND, "DEVICE_ACK")], 1):
+        claimed, outcome = claim(system, message), accepted(gateway_id)
+        settlement = Settlement(claimed, outcome, system.judge(claimed, outcome))
+        system.run(settling(system.client, [settlement], system.settings.keeping, system.now, assumes=True))
+        assert number == spent(system)
+        assert ["returned", "moved"][number - 1] == report(system, message, name, gateway_id)
+        resume(system)
+    assert (2.0, str(2 * CREDIT)) == (spent(system), record(system, message)["charge"])
+    assert 2 * CREDIT == system.glance([]).tally["charged:3:news"]
+
+
+def test_a_returned_message_of_a_batch_is_still_to_come(system: System) -> None:
+    """What its first attempt cost is spent, and its estimate is ahead."""
+    message = returned(system, charge=0.8, batch="news")
+    found = of_record(message, record(system, message))
+    assert (True, 800_000, CREDIT) == (found.is_ahead, found.spent_millionths, found.to_come_millionths)
+
+
+def test_a_second_attempt_is_no_sample_of_how_soon_look_ups_find_messages(system: System) -> None:
+    """They find the first at once, whatever the second's delay is."""
+    again = claim(system, returned(system))
+    first = claim(system, system.take())
+    loop = SimpleNamespace(last_accepted=None, _clock=SimpleNamespace(now=lambda: system.now))
+    outcomes = [accepted(SECOND), accepted(OTHER)]
+    Attempts._note_accepted(loop, [again, first], outcomes, system.now)  # type: ignore[arg-type]
+    assert first.id == loop.last_accepted.id
 
 
 # With real workers, on each API.
