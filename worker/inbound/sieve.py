@@ -37,7 +37,7 @@ class Sieve:
         self.received = 0
         self._most_kept = most_kept
         self._least_dropped = least_dropped
-        self._is_json: bool | None = None  # None: not known yet
+        self._short: bytearray | None = bytearray()  # the body, as long as it is short
         self._parts: list[bytes | bytearray] = [bytearray()]  # each long string is a part of its own
         self._long: dict[int, int] = {}  # the part of a long string -> its octets
         self._open: bytearray | _Omitted | None = None  # the string whose end has not arrived
@@ -49,16 +49,19 @@ class Sieve:
         self.received += len(chunk)
         if self.received > MOST:
             raise too_long()
-        if self._is_json is None:
-            start = (bytes(self._parts[0][:3]) + chunk).removeprefix(_MARK).lstrip()[:1]
-            self._is_json = start in (b"{", b"[") if start else None
-        if self._is_json:
-            self._add_json(self._escape + chunk)
-        else:
-            self._keep(chunk)
+        if self._short is not None:
+            self._short += chunk
+            if self.received <= self._most_kept:
+                return
+            chunk, self._short = bytes(self._short), None
+            if chunk.removeprefix(_MARK).lstrip()[:1] not in (b"{", b"["):
+                raise self._does_not_fit()
+        self._add_json(self._escape + chunk)
 
     def body(self) -> bytes:
         """Return what is kept, when all has arrived."""
+        if self._short is not None:
+            return bytes(self._short)
         unfinished = self._open if isinstance(self._open, bytearray) else b""
         return b"".join((*self._parts, unfinished, self._escape))
 
@@ -134,7 +137,10 @@ class Sieve:
                 del self._long[longest]
                 self._replace(longest, _Omitted(self._parts[longest][1:-1]).placeholder())
             else:
-                raise TooLong(f"the body is longer than {self._most_kept:,} octets, not counting media in JSON")
+                raise self._does_not_fit()
+
+    def _does_not_fit(self) -> TooLong:
+        return TooLong(f"the body is longer than {self._most_kept:,} octets, not counting media in JSON")
 
 
 class _Omitted:
