@@ -21,10 +21,11 @@ READ_OCTETS = 64 * KIB  # at once from one connection; a body that nobody reads 
 class BodyReader:
     """Reads the bodies of all requests of a process."""
 
-    def __init__(self, seconds: float) -> None:
-        """Wait so long for a short body, for a place, and for the first octets of the rest of a long one."""
+    def __init__(self, seconds: float, wait_seconds: float | None = None, long_at_once: int = LONG_AT_ONCE) -> None:
+        """Wait so long for a short body, and for the rest of a long one; and for its place, unless given, as long."""
         self._seconds = seconds
-        self._long = FairPlaces(LONG_AT_ONCE, LONG_AT_ONCE)
+        self._wait_seconds = seconds if wait_seconds is None else wait_seconds
+        self._long = FairPlaces(long_at_once, long_at_once)
 
     async def read(self, request: web.Request) -> bytes:
         """Return what is kept of the body.
@@ -41,7 +42,7 @@ class BodyReader:
                 if not chunk:
                     return sieve.body()
                 sieve.add(chunk)
-        async with self._long.place("", self._seconds), asyncio.timeout(self._seconds) as deadline:
+        async with self._long.place("", self._wait_seconds), asyncio.timeout(self._seconds) as deadline:
             first = deadline.when() or 0.0
             before = sieve.received
             while chunk := await request.content.readany():

