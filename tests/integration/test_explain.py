@@ -155,7 +155,8 @@ def test_the_story_names_the_zones_and_holidays_that_keep_a_window_closed(system
     assert pending.detail.startswith(
         "its sending window is closed; the recipient's time: all 26 zones of RU; closed on holidays: "
     )
-    assert f"{today} (Mayovka) in RU" in pending.detail
+    # which day it is there depends on the hour
+    assert any(f"{one.day} (Mayovka) in RU" in pending.detail for one in days)
 
 
 def test_what_waits_for_a_gateway_that_does_not_answer_has_no_time_in_the_past(system: System) -> None:
