@@ -48,6 +48,7 @@ _FURTHER_TESTS = {  # of what a code does; the others have the test of their rul
     "122": _WORKERS + "test_122_is_a_dead_letter_and_the_number_is_refused_from_then_on",
     "130": _WORKERS + "test_130_sends_nothing_before_its_time",
     "201": "tests/unit/test_policy_legacy.py::test_a_lost_session_and_a_new_batch_code_are_tried_twice_at_most",
+    "202": "tests/sandbox/test_sandbox_batches.py::test_a_batch_that_could_send_nothing_does_not_start",
     "301": _WORKERS + "test_301_holds_the_account_and_a_top_up_and_resume_deliver_the_rest",
     "901": _WORKERS + "test_901_is_retried_after_waits_that_grow_and_sent_once",
 }
@@ -58,8 +59,10 @@ _FURTHER_STATUSES = {
            "test_the_first_final_status_wins_in_every_order_and_the_charge_counts_once",
     "006": "tests/integration/test_at_gateway.py::test_the_gateway_keeps_it_and_a_cancel_stops_it_there",
     "011": "tests/integration/test_at_gateway.py::test_a_look_up_that_finds_scheduled_leaves_it_sent",
-    "012": "tests/integration/test_credit_runs_out.py::test_a_status_that_speaks_of_the_account_holds_it",
-    "014": "tests/integration/test_credit_runs_out.py::test_a_status_that_speaks_of_the_account_holds_it",
+    "012": "tests/integration/test_returned.py::"
+           "test_a_message_refused_for_the_account_waits_in_its_lane_under_the_hold",
+    "014": "tests/integration/test_returned.py::"
+           "test_a_message_refused_for_the_account_waits_in_its_lane_under_the_hold",
 }
 _MEANING = "tests/unit/test_receipt_codes.py::test_each_status_has_its_meaning_and_there_is_no_other"
 # fmt: on

@@ -14,7 +14,7 @@ _MISSING = (
 
 # fmt: off
 _PORTAL = (
-    ("API key", "credential of the Platform's APIs", "gateways/one/__init__.py:GATEWAY",
+    ("API key", "credential of the Platform's APIs", "gateways/platform/__init__.py:GATEWAY",
      "tests/unit/test_vectors_wire.py::test_each_api_has_its_headers_and_no_secret_stands_in_an_address"),
     ("API key as API id", "an older API with a Portal account", _PORTAL_MAP, _ANY_API_ID),
     ("account user name as user", "likewise", _PORTAL_MAP, _ANY_API_ID),
@@ -58,7 +58,8 @@ _HANDLER = (
      "operations/check.py:check",
      "tests/integration/test_log_and_metrics.py::test_the_first_line_of_a_worker_has_api_account_balance_and_lanes"),
     ("outcome of each attempt", "in the log, by message id", "worker/send/attempt.py:Attempts",
-     "tests/integration/test_worker_codes.py::test_each_dead_letter_has_one_log_line_with_its_owner"),
+     "tests/integration/test_log_and_metrics.py::"
+     "test_the_outcome_of_each_attempt_is_logged_with_its_number_and_code"),
     ("error summary", "the reason why the account cannot be reached", "worker/gateway/reach.py:reach",
      "tests/integration/test_check.py::test_each_failure_is_reported_with_its_cause_and_the_next_step"),
 )
