@@ -35,11 +35,13 @@ _RANGES: Final[dict[str, tuple[int, int]]] = {
     "req_feat":  (0, 65535),
     "mclass":    (0, 3),
 }
-_MESSAGE_TYPES: Final = frozenset({
-    "SMS_TEXT", "SMS_FLASH", "SMS_NOKIA_OLOGO", "SMS_NOKIA_GLOGO", "SMS_NOKIA_PICTURE", "SMS_NOKIA_RINGTONE",
+_OLD_TYPES: Final = frozenset({
+    "SMS_NOKIA_OLOGO", "SMS_NOKIA_GLOGO", "SMS_NOKIA_PICTURE", "SMS_NOKIA_RINGTONE",
     "SMS_NOKIA_RTTL", "SMS_NOKIA_RTTTL", "SMS_NOKIA_CLEAN", "SMS_NOKIA_VCARD", "SMS_NOKIA_VCAL",
 })
 # fmt: on
+_MESSAGE_TYPES: Final = _OLD_TYPES | {"SMS_TEXT", "SMS_FLASH"}
+_PORTS_OCTETS: Final = 7  # of the header that the gateway adds for an old type: 06 05 04 and two ports
 
 _LOWEST_QUEUE: Final = 3
 
@@ -157,6 +159,8 @@ def _body(parameters: Mapping[str, str], whole: dict[str, int]) -> tuple[str, Te
         octets = text.from_hex(data)
         if octets is None:
             return refusal("101")
+        if parameters.get("msg_type", "SMS_TEXT") in _OLD_TYPES:
+            header = header or _PORTS_OCTETS
         return data, TextEncoding.OCTETS, text.octet_parts(len(octets), header)
     if not sent:
         return refusal("107")

@@ -23,7 +23,7 @@ from threelane.sandbox.text import TextEncoding
 LETTERS = ("a", "{", "é", "Δ", "ç", "ж", "😀", "a{", "a😀", "é€", "a\n", "a\f")
 """One or two letters, repeated: each alphabet, its pairs, and what an encoding of the wire could change."""
 HEADERS = ("", "00", "06050415810000", f"{69:02x}" + "00" * 69)
-SWITCHES: tuple[dict[str, Any], ...] = ({}, {"unicode": 1}, {"type": "flash"})
+SWITCHES: tuple[dict[str, Any], ...] = ({}, {"unicode": 1}, {"type": "flash"}, {"type": "SMS_NOKIA_OLOGO"})
 MOST_LETTERS = 700  # more than three parts of anything
 IN_SANDBOX = {
     Encoding.GSM_7: TextEncoding.GSM7,
@@ -106,11 +106,16 @@ def compare(intake: Intake, outside: Outside, sandbox: Running, letters: str, he
     beyond = outside.send([one.more for one in found]) if parameter(intake.api, "max_message_parts") else []
 
     assert ["accepted"] * len(found) == verdicts, [sketch(one.message) for one in found]
-    assert [(one.message.parts, one.message.encoding) for one in found] == as_the_sandbox_counted(sandbox, found)
+    assert [(one.message.parts, one.message.encoding) for one in found] == as_the_sandbox_counted(
+        sandbox, [one.message for one in found]
+    )
     assert {Code.PARTS} == {one.refusal.code for one in found}
     too_long = same_code(intake.api, "text", Code.PARTS)
     is_split_anyway = found[0].message.encoding is Encoding.BINARY  # whatever concat says
     expected = "accepted" if is_split_anyway else too_long
+    if is_split_anyway and beyond:
+        counted = [parts for parts, _ in as_the_sandbox_counted(sandbox, [one.more for one in found])]
+        assert [one.message.parts + 1 for one in found] == counted
     assert [expected] * len(beyond) == [expected if one == "accepted" and _may_fit(letters) else one for one in beyond]
 
 
@@ -119,12 +124,12 @@ def _may_fit(letters: str) -> bool:
     return "\f" in letters
 
 
-def as_the_sandbox_counted(sandbox: Running, found: list[Longest]) -> list[tuple[int, Encoding]]:
+def as_the_sandbox_counted(sandbox: Running, sent: list[Message]) -> list[tuple[int, Encoding]]:
     """Return parts and encoding of each message in the sandbox's ledger."""
     lines = sandbox.request("GET", "/sandbox/ledger.jsonl")[1].splitlines()
     ledger = {entry["client_id"]: entry for entry in map(json.loads, lines)}
     back = {theirs: ours for ours, theirs in IN_SANDBOX.items()}
-    entries = [ledger[one.message.id] for one in found]
+    entries = [ledger[one.id] for one in sent]
     return [(entry["parts"], back[TextEncoding(entry["encoding"])]) for entry in entries]
 
 
