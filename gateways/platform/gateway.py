@@ -14,6 +14,7 @@ import msgspec
 import redis.asyncio
 
 from threelane.contract.message import Message
+from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES
 from threelane.contract.text import Encoding
 from threelane.gateways.one import gateway as one
 from threelane.worker.gateway import entries, foreign
@@ -43,7 +44,7 @@ class PlatformGateway(JsonApi):
     async def send(self, messages: Sequence[Message], now: int) -> list[AttemptOutcome]:
         """Send one message."""
         message = messages[0]
-        reply = await self._request("POST", "messages", msgspec.json.encode(order(message, now)))
+        reply = await self._request("POST", "messages", msgspec.json.encode(order(message, now, self._most_minutes)))
         if isinstance(reply, AttemptOutcome):
             return [reply]
         return self._wire.trusting([read_send(reply, message.to, message.id)])
@@ -54,9 +55,9 @@ class PlatformGateway(JsonApi):
         return reply.in_words() if isinstance(reply, AttemptOutcome) else read_balance(reply)
 
 
-def order(message: Message, now: int) -> dict[str, Any]:
+def order(message: Message, now: int, most_minutes: int = GATEWAY_VALIDITY_MINUTES) -> dict[str, Any]:
     """Return the body of ``POST /messages``: the One API's fields of a message, for a list of one recipient."""
-    fields = one.order(message, now)
+    fields = one.order(message, now, most_minutes)
     del fields["channel"]
     if message.encoding is not Encoding.BINARY:
         fields["charset"] = "UTF-8"

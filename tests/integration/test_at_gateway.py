@@ -18,6 +18,7 @@ from threelane import Producer, ProducerSettings, Refused, Status
 from threelane.contract.refusal import Refusal
 from threelane.gateways.http.gateway import HttpGateway, form
 from threelane.gateways.one.gateway import OneGateway
+from threelane.gateways.platform.gateway import PlatformGateway
 from threelane.gateways.rest.gateway import RestGateway
 from threelane.gateways.xml.gateway import XmlGateway
 from threelane.producer.accept import Accepted, accept
@@ -55,13 +56,13 @@ def the_entry(sandbox: Running, one: str) -> dict[str, Any]:
     return entry
 
 
-@pytest.mark.parametrize("api", ["http", "one", *also_slow("rest", "xml")])
+@pytest.mark.parametrize("api", ["http", "one", *also_slow("platform", "rest", "xml")])
 def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
     redis_server: RedisServer, sandbox: Running, workers: Workers, until: Until, system: System, api: str
 ) -> None:
     """Sent at once with its time; 011 until then; stopped by delmsg, DELETE or delMsg, its charge given back.
 
-    The One API has no such command: there the answer to a cancel is that it is too late.
+    The One API and Platform REST have no such command: there the answer to a cancel is that it is too late.
     """
     workers.start(gateway=api, doubt_delays_seconds="0.2,60")
     with Producer(ProducerSettings(redis_url=redis_server.url, gateway=api, producer="shop")) as producer:
@@ -76,8 +77,8 @@ def test_the_gateway_keeps_it_and_a_cancel_stops_it_there(
         assert 0 <= entry["scheduled_at"] - answer.due_at // 1000 <= minute
 
         (result,) = producer.cancel([one])
-        if api == "one":
-            why = "the gateway has it, and the API of this account (one) has no command to stop a message"
+        if api in ("one", "platform"):
+            why = f"the gateway has it, and the API of this account ({api}) has no command to stop a message"
             assert (CancelResult.TOO_LATE, "sent", why) == (result.answer, result.status, result.why)
             assert (Status.SENT, "011") == (until(one, Status.SENT).status, the_entry(sandbox, one)["status"])
             assert [] == system.outcomes(one)
@@ -311,15 +312,24 @@ def test_no_stop_is_requested_for_a_message_that_went_meanwhile(system: System) 
 # -- how long a validity the gateway takes --
 
 DAYS = 24 * HOUR
-GATEWAYS = {"http": HttpGateway, "one": OneGateway, "rest": RestGateway, "xml": XmlGateway}
+GATEWAYS = {
+    "http": HttpGateway,
+    "one": OneGateway,
+    "platform": PlatformGateway,
+    "rest": RestGateway,
+    "xml": XmlGateway,
+}
 
 
-def send_through(system: System, sandbox: Running, api: str, one: str) -> AttemptOutcome:
+def send_through(system: System, sandbox: Running, api: str, one: str, most_minutes: int = 10_080) -> AttemptOutcome:
     """Claim a message, and send it by the real class of an API."""
     (claimed,) = system.claim(3, [one], f"token of {one}").claimed
     credentials = dict.fromkeys(("api_id", "user", "password", "token", "api_key"), "sandbox")
     settings = WorkerSettings(
-        gateway=api, gateway_url=sandbox.url, **{f"clickatell_{name}": value for name, value in credentials.items()}
+        gateway=api,
+        gateway_url=sandbox.url,
+        gateway_validity_minutes=most_minutes,
+        **{f"clickatell_{name}": value for name, value in credentials.items()},
     )
 
     async def send() -> AttemptOutcome:
@@ -386,7 +396,17 @@ def test_the_gateway_takes_what_was_accepted_for_its_scheduler(
     assert bool(days) == bool(entry["scheduled_at"])
 
 
-@pytest.mark.parametrize("api", ["http", "one", *also_slow("rest", "xml")])
+@pytest.mark.parametrize("api", GATEWAYS)
+def test_the_setting_bounds_the_validity_on_each_api(system: System, sandbox: Running, api: str) -> None:
+    """Of a gateway that is known to take less than Clickatell's week."""
+    system.now = int(time.time() * 1000)
+    (answer,) = system.accept([system.draft(validity_period=1_000)])
+    assert isinstance(answer, Accepted)
+    send_through(system, sandbox, api, answer.id, most_minutes=600)
+    assert 600 == validity_of(the_entry(sandbox, answer.id))
+
+
+@pytest.mark.parametrize("api", ["http", "one", *also_slow("platform", "rest", "xml")])
 def test_a_message_more_than_six_days_ahead_waits_with_us_and_is_then_handed_over(
     redis_server: RedisServer, sandbox: Running, workers: Workers, until: Until, api: str
 ) -> None:

@@ -10,6 +10,7 @@ import redis
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
+from threelane.contract.gateways import SHIPPED
 from threelane.contract.refusal import Owner
 from threelane.gateways.one.codes import ONE_API
 from threelane.operations import catalogue
@@ -166,7 +167,7 @@ def test_a_worker_s_series_do_not_grow_with_the_messages() -> None:
         metrics.OUTCOMES.labels(lane, kind, rule.reason if kind is OutcomeKind.REFUSED else "").inc()
         metrics.ALARMS.labels(rule.code, rule.owner).inc()
         metrics.TO_GATEWAY.labels(lane).observe(random.random())
-        metrics.CALL.labels(random.choice(("http", "rest", "xml", "one"))).observe(random.random())
+        metrics.CALL.labels(random.choice(SHIPPED)).observe(random.random())
         metrics.CLAIMED.labels(lane).inc()
     series = sum(len(one.samples) for one in REGISTRY.collect())
     print(f"{series} series of a worker")

@@ -16,6 +16,7 @@ from threelane import Producer, Status
 from threelane.contract.message import Message
 from threelane.gateways.http import gateway as http
 from threelane.gateways.one import gateway as one
+from threelane.gateways.platform import gateway as platform
 from threelane.gateways.rest import gateway as rest
 from threelane.gateways.xml import gateway as xml
 from threelane.producer.accept import Accepted
@@ -123,10 +124,11 @@ WIRES: list[tuple[Callable[[Message, int], Any], str]] = [
     (rest.order, "validityPeriod"),
     (xml.order, "validity"),
     (one.order, "validityPeriod"),
+    (platform.order, "validityPeriod"),
 ]
 
 
-@pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one"])
+@pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one", "platform"])
 def test_the_gateway_gets_the_remaining_validity(
     system: System, write: Callable[[Message, int], Any], name: str
 ) -> None:
@@ -141,7 +143,7 @@ def test_the_gateway_gets_the_remaining_validity(
         system.settle([Settlement(claimed, NOT_TRIED, system.judge(claimed, NOT_TRIED))])
 
 
-@pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one"])
+@pytest.mark.parametrize(("write", "name"), WIRES, ids=["http", "rest", "xml", "one", "platform"])
 def test_a_moved_message_is_sent_with_its_new_validity(
     system: System, write: Callable[[Message, int], Any], name: str
 ) -> None:

@@ -53,7 +53,7 @@ def send(producer: Producer, client_id: str = "Invoice2031x0042b", **fields: Any
 # -- at the gateway --
 
 
-@pytest.mark.parametrize("api", ["http", "one", *also_slow("rest", "xml")])
+@pytest.mark.parametrize("api", ["http", "one", *also_slow("platform", "rest", "xml")])
 def test_the_gateway_gets_the_caller_s_id_and_its_receipt_finds_the_message(
     redis_server: RedisServer, reporting: Running, workers: Workers, until: Until, api: str
 ) -> None:

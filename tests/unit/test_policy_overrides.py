@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from threelane.contract.gateways import SHIPPED
 from threelane.contract.refusal import Owner
 from threelane.worker.gateway import tables
 from threelane.worker.gateway.overrides import WrongPolicy, in_force, override
@@ -37,7 +38,7 @@ def test_a_new_code_needs_a_whole_rule(tmp_path: Path) -> None:
         override(LEGACY, "legacy", _file(tmp_path, "[legacy.710]\nalarm = true\n"))
 
 
-@pytest.mark.parametrize("gateway", ["http", "rest", "xml", "one"])
+@pytest.mark.parametrize("gateway", SHIPPED)
 def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
     """Also on Central REST, which adds rules of its own to the legacy ones."""
     file = _file(tmp_path, "[legacy.901]\nmost_attempts = 2\n[one_api.18]\nmost_attempts = 2\n")
