@@ -138,6 +138,7 @@ def _judge(world: World, longest: float, console: Console, options: argparse.Nam
     for reason, number in sorted(verdict.unresolved.items()):
         table.add_row(f"  reported {reason}", str(number))
     table.add_row("hidden by the gateway, two copies", str(len(verdict.hidden_twice)))
+    table.add_row("denied by the gateway without a look-up, two copies", str(len(verdict.denied_twice)))
     table.add_row("credits", f"{verdict.charged_in_records / 1e6} recorded, {verdict.charged_at_sandbox / 1e6} charged")
     breaches = ("lost", "twice", "unfinished", "disagree")
     for name in breaches:
