@@ -35,8 +35,8 @@ GATEWAY ?= http
 demo: $(VENV)/run  ## run the main job and compare three ledgers; GATEWAY=http, rest, xml, one or platform
 	$(BIN)/python -m threelane demo --gateway $(GATEWAY) $(ARGS)
 
-up: $(VENV)/run  ## run the same stack until Ctrl-C; addresses are in .threelane/stack.json
-	$(BIN)/python -m threelane up
+up: $(VENV)/run  ## run the same stack until Ctrl-C, with GATEWAY, too; addresses are in .threelane/stack.json
+	$(if $(filter file,$(origin GATEWAY)),,THREELANE_GATEWAY=$(GATEWAY)) $(BIN)/python -m threelane up
 
 test: $(VENV)/dev  ## run all tests, with their own Redis
 	$(BIN)/python -m pytest $(ARGS)

@@ -27,8 +27,22 @@ from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.settings import AccountSettings
 
 FAMILY = Family(LEGACY, digits=3, by_status=MappingProxyType({402: "301"}))
-WORDS = {"integration api key": "108", "from number": "106"}
-"""Errors that come without a number, by words of their text: a wrong key, and a wrong sender of a two-way setup."""
+# fmt: off
+WORDS = {
+    "integration api key": "108",  # a wrong key
+    "from number":         "106",  # a wrong sender of a two-way setup
+    "authentication failed": "001", "ip lockdown": "007",
+    "invalid destination": "105", "invalid source": "106", "empty message": "107", "message parts exceeded": "113",
+    "cannot route": "114", "number blocked": "121", "opted out": "122", "invalid sender id": "123", "delisted": "128",
+    "mt limit": "130", "no credit": "301", "insufficient credit": "301", "insufficient balance": "301",
+    "internal error": "901",
+}
+# fmt: on
+"""Errors that come without a number, by words of their text.
+
+The first two are in bug reports of the Platform's clients; the others are the descriptions of the same numbers in the
+HTTP API's documents, and the One API's of no balance.
+"""
 
 
 class PlatformGateway(JsonApi):

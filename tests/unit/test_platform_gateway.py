@@ -114,6 +114,11 @@ ANSWERS: list[tuple[Any, str]] = [
     ({"messages": [], **error(106)},                      "106"),
     ({"messages": [], "error": "Two-Way integration error - From number is not related to integration"}, "106"),
     ({"messages": [], "error": "Invalid or missing Integration API Key"}, "108"),
+    ({"messages": [], "error": "No credit left"},         "301"),
+    ({"messages": [], "error": "Insufficient balance"},   "301"),
+    ({"messages": [], "error": "Authentication failed"},  "001"),
+    ({"messages": [], "error": "Internal error"},         "-"),
+    (one({**NO, "error": "Destination mobile opted out"}), "122"),
     ({"messages": [], "error": "Something else"},         "none"),
     ({"messages": [], **error(901)},                      "-"),      # it may have been sent, and nobody can ask
     ({"messages": [], **error(900)},                      "-"),
