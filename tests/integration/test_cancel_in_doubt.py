@@ -169,6 +169,7 @@ def test_the_first_of_two_attempts_proves_nothing(system: System, producer: Prod
     cancel(system, producer, message)
     request(system, Gateway(Cancellation(True, "006", gateway_id=FORMER_ID)))
     assert "in_doubt" == record(system, message)["status"]
+    assert system.sync.zscore(keys.STOPPING, message), "the request is repeated"
 
 
 def test_a_doubt_that_ends_ends_the_requests(system: System, producer: Producer) -> None:
