@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -13,7 +14,7 @@ from threelane.contract import duration
 from threelane.contract.duration import MINUTE_SECONDS
 from threelane.contract.errors import Refused
 from threelane.contract.fields import named
-from threelane.interfaces.command.printing import unavailable
+from threelane.interfaces.command.printing import unavailable, wrong_usage
 from threelane.producer.accept import Accepted
 from threelane.producer.client import Producer
 from threelane.producer.outage import Unavailable
@@ -26,9 +27,41 @@ IN_MINUTES = "deliv_time"  # the gateway's name of a delay
 Lane = Annotated[int | None, typer.Option(help="1 (highest), 2 or 3.")]
 
 
-def named_values(pairs: list[str] | None) -> dict[str, str]:
-    """Return the pairs of ``--field name=value``; a duration, such as delay=1h, in the unit of its field."""
-    return {name: _in_its_unit(name, value) for name, _, value in (pair.partition("=") for pair in pairs or [])}
+def named_values(option: str, pairs: list[str] | None) -> dict[str, str]:
+    """Return the values by name of an option name=value, without a second value of the same name."""
+    values: dict[str, str] = {}
+    for name, _, value in (pair.partition("=") for pair in pairs or []):
+        if name in values:
+            wrong_usage(f"{option} {name}: given twice; keep one")
+        values[name] = value
+    return values
+
+
+def field_options(pairs: list[str] | None) -> dict[str, tuple[str, str]]:
+    """Return the name and the value of each ``--field name=value``, by the option as it is shown.
+
+    A duration, such as delay=1h, is in the unit of its field.
+    """
+    values = named_values("--field", pairs)
+    return {f"--field {name}": (name, _in_its_unit(name, value)) for name, value in values.items()}
+
+
+def each_once(options: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values of fields by the names under which options give them; ends the command on a second value.
+
+    ``options`` has the name and the value of the field that each argument or option sets; None: it is not given.
+    """
+    fields: dict[str, Any] = {}
+    first: dict[str, str] = {}
+    for option, (name, value) in options.items():
+        if value is None:
+            continue
+        field = named(name)
+        other = first.setdefault(field.name if field else name, option)
+        if other != option:
+            wrong_usage(f"{option}: also given by {other}; keep one")
+        fields[name] = value
+    return fields
 
 
 def _in_its_unit(name: str, value: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from collections import Counter
 from functools import cached_property
 from importlib import import_module
 from io import TextIOWrapper
@@ -39,11 +40,36 @@ class OnDemand(TyperCommand):
         else:
             example = f"Example: {self.listed.example}"
             whole.command(self.name, epilog=example, rich_help_panel=self.rich_help_panel)(found)
-        return typer.main.get_group(whole).commands[self.listed.name]
+        return _with_options_once(typer.main.get_group(whole).commands[self.listed.name])
 
     def make_context(self, *given: Any, **more: Any) -> Any:
         """Return the context of the command itself, which runs it, shows its help or completes its words."""
         return self.imported.make_context(*given, **more)
+
+
+def _with_options_once(command: Any) -> Any:
+    """Return a command, and all below it, as one that refuses a second value of an option, instead of taking it."""
+    make_parser = command.make_parser
+
+    def make_strict_parser(ctx: Any) -> Any:
+        parser = make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_once(args: list[str]) -> Any:
+            options, rest, order = parse(args)
+            given = Counter(one for one in order if one.param_type_name == "option")
+            repeated = (one for one, times in given.items() if times > 1)
+            if twice := next((one for one in repeated if not (one.multiple or one.is_flag or one.count)), None):
+                raise typer.BadParameter("given twice; keep one", ctx, twice)
+            return options, rest, order
+
+        parser.parse_args = parse_once
+        return parser
+
+    command.make_parser = make_strict_parser
+    for below in getattr(command, "commands", {}).values():
+        _with_options_once(below)
+    return command
 
 
 def _escaped(failed: UnicodeError) -> tuple[str, int]:

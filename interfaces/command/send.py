@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from threelane.contract.duration import MINUTE_SECONDS
-from threelane.interfaces.command.caller import Lane, answer_json, give_up, named_values, open_producer
+from threelane.interfaces.command.caller import (
+    Lane,
+    answer_json,
+    each_once,
+    field_options,
+    give_up,
+    named_values,
+    open_producer,
+)
 from threelane.interfaces.command.printing import Json, err, out, print_json, print_line
 from threelane.interfaces.command.values import duration_in
 from threelane.producer.accept import Accepted
@@ -49,23 +57,23 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Enqueue one message."""
-    fields: dict[str, Any] = {
-        "to": to,
-        "text": text,
-        "template": template,
-        "values": named_values(value) if value else None,
-        "lane": lane,
-        "country": country,
-        "from": sender,
-        "clientMessageId": client_message_id,
-        "scheduledDeliveryTime": deliver_at,
-        "delay": delay,
-        "validityPeriod": validity if validity is None or validity % 1 else int(validity),
+    options: dict[str, tuple[str, Any]] = {
+        "TO": ("to", to),
+        "TEXT": ("text", text),
+        "--template": ("template", template),
+        "--value": ("values", named_values("--value", value) if value else None),
+        "--lane": ("lane", lane),
+        "--country": ("country", country),
+        "--from": ("from", sender),
+        "--client-message-id": ("clientMessageId", client_message_id),
+        "--deliver-at": ("scheduledDeliveryTime", deliver_at),
+        "--delay": ("delay", delay),
+        "--validity": ("validityPeriod", validity if validity is None or validity % 1 else int(validity)),
     }
-    fields |= named_values(field)
+    fields = each_once(options | field_options(field))
     with open_producer() as producer:
         try:
-            (answer,) = producer.send_rows([{name: value for name, value in fields.items() if value is not None}])
+            (answer,) = producer.send_rows([fields])
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:

@@ -78,6 +78,13 @@ def test_a_text_is_filled_in_from_the_columns(environment: dict[str, str], clien
         (["--text", TEXT, "--field", "colour=red"], "--field colour: unknown field"),
         (["--text", TEXT, "--field", "callback=9"], "--field callback: '9' is not a whole number from 0 to 7"),
         (["--text", TEXT, "--lane", "4"], "--lane: 4 is not a whole number from 1 to 3"),
+        (["--text", TEXT, "--lane", "1", "--field", "queue=2"], "--field queue: also given by --lane; keep one"),
+        (["--text", TEXT, "--from", "A1", "--field", "from_=B1"], "--field from_: also given by --from; keep one"),
+        (["--text", TEXT, "--field", "lane=3", "--field", "queue=2"], "--field queue: also given by --field lane"),
+        (["--text", TEXT, "--field", "content=x"], "--field content: also given by --text; keep one"),
+        (["--text", TEXT, "--batch", "a", "--field", "batch=b"], "--field batch: also given by --batch; keep one"),
+        (["--text", TEXT, "--country", "ZA", "--field", "country=GB"], "--field country: also given by --country"),
+        (["--text", TEXT, "--field", "to=27831111118"], "--field to: also given by the file; keep one"),
         ([], "the column text is missing; the file has to, name, sum"),
     ],
 )

@@ -89,6 +89,30 @@ def test_a_field_that_is_no_duration_is_refused_by_its_own_rule(environment: dic
         assert (1, True) == (done.returncode, problem in done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--field", "to=27831111118"], "--field to: also given by TO; keep one"),
+        (["--field", "msg=z", "--field", "text=z"], "--field text: also given by TEXT; keep one"),
+        (["--lane", "1", "--field", "lane=3"], "--field lane: also given by --lane; keep one"),
+        (["--delay", "60s", "--field", "deliv_time=3"], "--field deliv_time: also given by --delay; keep one"),
+        (["--client-message-id", "a", "--field", "CliMsgId=a"], "--field CliMsgId: also given by --client-message-id"),
+        (["--field", "tags=a", "--field", "tags=b"], "--field tags: given twice; keep one"),
+        (["--field", "queue=1", "--field", "lane=2"], "--field lane: also given by --field queue; keep one"),
+        (["--template", "a", "--value", "name=A", "--value", "name=B"], "--value name: given twice; keep one"),
+        (["--value", "name=A", "--field", 'values={"name": "B"}'], "--field values: also given by --value; keep one"),
+        (["--lane", "1", "--lane", "2"], "given twice; keep one"),
+    ],
+)
+def test_a_field_that_is_given_twice_sends_nothing(
+    environment: dict[str, str], client: redis.Redis, words: list[str], problem: str
+) -> None:
+    """By an argument, an option or --field, under any of its names: one of the values would count, without a word."""
+    done = typed("send", TO, "Hello", *words, environment=environment)
+    assert (2, "", 0) == (done.returncode, done.stdout, stored(client))
+    assert problem in done.stderr
+
+
 def test_status_is_written_for_people(environment: dict[str, str], client: redis.Redis) -> None:
     """No number in the clear, no milliseconds and no tuple; the JSON is as before."""
     answer = json.loads(typed("send", TO, "Hello", "--delay", "1h", "--json", environment=environment).stdout)

@@ -15,6 +15,7 @@ from unittest import mock
 
 import pytest
 import redis
+import typer
 
 from tests.servers import RedisServer, typed, wait_until
 from tests.whole_line import whole_line
@@ -46,6 +47,23 @@ def test_the_page_lists_the_commands_that_there_are() -> None:
         command = by_name[name]
         assert meaning == " ".join(command.help.split("\n")[0].split())
         assert example in command.epilog, name
+
+
+def test_an_option_that_is_given_twice_is_refused_by_every_command() -> None:
+    """The last one would count, without a word about the recipient, the batch or the limit of the first."""
+    tried = 0
+    for name, command in commands():
+        for option in command.params:
+            if option.param_type_name != "option" or option.multiple or option.is_flag or option.count:
+                continue
+            parser = command.make_parser(command.context_class(command, info_name=name))
+            words = [option.opts[0], *["1"] * option.nargs]
+            assert "1" in str(parser.parse_args(list(words))[0])
+            with pytest.raises(typer.BadParameter) as refused:
+                parser.parse_args([*words, *words])
+            assert (option.opts[0], "given twice; keep one") == (refused.value.param.opts[0], refused.value.message)
+            tried += 1
+    assert tried > 100
 
 
 def test_each_example_is_understood() -> None:

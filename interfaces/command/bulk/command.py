@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ from threelane.interfaces.command.bulk.refused_file import RefusedFile, RefusedR
 from threelane.interfaces.command.bulk.rehearsal import rehearse
 from threelane.interfaces.command.bulk.report import count, finished, forgotten, print_refused, summary
 from threelane.interfaces.command.bulk.sending import Sending
-from threelane.interfaces.command.caller import Lane, give_up, named_values, open_producer
+from threelane.interfaces.command.caller import Lane, each_once, field_options, give_up, open_producer
 from threelane.interfaces.command.country_table import print_countries
 from threelane.interfaces.command.criteria import not_empty
 from threelane.interfaces.command.file_numbers import (
@@ -91,8 +91,15 @@ def bulk(
     as_json: Json = False,
 ) -> None:
     """Enqueue a file of messages; each invalid row is reported. Run it again after a crash: no row is sent twice."""
-    options = {"--lane": ("lane", lane), "--from": ("sender", sender)}
-    options |= {f"--field {name}": (name, value) for name, value in named_values(field).items()}
+    others: dict[str, tuple[str, Any]] = {
+        "the file": ("to", file),
+        "--text": ("text", text),
+        "--batch": ("batch", batch or None),
+        "--country": ("country", country or None),
+    }
+    options: dict[str, tuple[str, Any]] = {"--lane": ("lane", lane), "--from": ("sender", sender)}
+    options |= field_options(field)
+    each_once(others | options)
     values = dict(own_fields(options))
     reading = Reading(format, column or (), encoding, sheet, duplicates)
     text = _text(text, template, as_json=as_json)
