@@ -71,7 +71,8 @@ class Field(StrEnum):
     CANCEL = "cancel"  # when it was cancelled, and for how long its record is kept then: no further attempt is made
     # from a return: the gateway had accepted it, and refused it for the account later; this happens once at most
     RETURNED = "returned"  # when
-    FORMER_ID = "former_id"  # the gateway's id of the attempt that ended so; what carries it is of that attempt
+    # from a return, or, of a message that was resent from doubt, from a report of the copy that does not count
+    FORMER_ID = "former_id"  # the gateway's id of that attempt; what carries it is of that attempt
     FORMER_STATUS = "former_status"  # the network's status that ended it
     FORMER_CHARGE = "former_charge"  # of that attempt, if it is known; CHARGE includes it
     # from redrive

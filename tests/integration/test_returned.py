@@ -207,8 +207,8 @@ def test_a_message_that_may_have_been_accepted_twice_is_not_sent_a_third_time(sy
     system.now += DAY // 2
     system.start_look_up().answer({message: LookUp(Known.NOT_FOUND)})
     assert 2 == claim(system, message).attempt
-    assert "moved" == report(system, message, "012", OTHER)
-    assert "undelivered" == record(system, message)["status"]
+    assert "earlier" == report(system, message, "012", OTHER)
+    assert "sending" == record(system, message)["status"]
 
 
 def test_a_message_resent_from_doubt_ends_when_its_second_attempt_is_refused_for_the_account(system: System) -> None:

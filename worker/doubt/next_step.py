@@ -33,7 +33,7 @@ class Doubt(NamedTuple):
     retry_at: int  # of a temporary refusal: when to retry it; 0: its answer is unknown
     on_doubt: str  # resend, hold or drop; "" if its content is gone, as it was sent before
     expires_at: int
-    was_returned: bool = False  # after an attempt with the same id of ours had ended
+    had_other: bool = False  # an attempt with the same id of ours, which ended: it was returned, or resent from doubt
 
 
 class NextStep(NamedTuple):
@@ -57,8 +57,8 @@ def next_step(doubt: Doubt, answer: LookUp, evidence: Evidence, second_doubt: Se
     if now - doubt.since > GATEWAY_REMEMBERS:
         return NextStep(Status.UNKNOWN, now, code="forgotten", reason="never_resolved", owner=Owner.GATEWAY)
     again_at = evidence.next_look_up(doubt.since, now)
-    if doubt.was_returned:
-        return _of_second_attempt(doubt, evidence, max(again_at, now + evidence.delays_ms[0]), now)
+    if doubt.had_other:
+        return _of_second_attempt(doubt, evidence, max(again_at, now + evidence.delays_ms[0]), second_doubt, now)
     if answer.known is not Known.NOT_FOUND:
         return NextStep(Unresolved.LOOK_UP_AGAIN, max(again_at, now + evidence.delays_ms[0]))
     if doubt.retry_at:
@@ -76,12 +76,19 @@ def _without_look_ups(doubt: Doubt, evidence: Evidence, now: int) -> NextStep:
     return NextStep(Status.UNKNOWN, now, code="no_look_up", reason="no_look_up", owner=Owner.GATEWAY)
 
 
-def _of_second_attempt(doubt: Doubt, evidence: Evidence, again_at: int, now: int) -> NextStep:
+def _of_second_attempt(
+    doubt: Doubt, evidence: Evidence, again_at: int, second_doubt: SecondDoubt, now: int
+) -> NextStep:
     """Look up again until its own copy is found or reported, and at the end of validity and the grace give it up.
 
     The gateway knows the first attempt by the same id, and no document says which of the two it returns: neither that
-    one nor a 104 shows that it did not accept the second.
+    one nor a 104 shows that it did not accept the second.  If it was resent from doubt, the first most likely does not
+    exist, and what was found is the second: the grace after its request suffices.
     """
+    if doubt.was_resent:
+        if now < doubt.since + evidence.longest_ms:
+            return NextStep(Unresolved.LOOK_UP_AGAIN, min(again_at, doubt.since + evidence.longest_ms))
+        return _never_accepted(doubt, second_doubt, now)
     if now < doubt.expires_at + evidence.longest_ms:
         return NextStep(Unresolved.LOOK_UP_AGAIN, again_at)
     return NextStep(Status.UNKNOWN, now, code="earlier_attempt", reason="earlier_attempt", owner=Owner.GATEWAY)

@@ -7,7 +7,8 @@ message six days after it was sent; then its state is unknown.  The statuses tha
 A message is looked up by our id where the API can, since the gateway's may have come with another message's response.
 What is found under another id of the gateway's keeps that one.  If the gateway does not know our id, its own counts,
 unless a report named that for another message.  What it knows by neither is in doubt again, and is not sent again: its
-content is deleted.  Of a message that was returned, our id may mean the attempt before: then the gateway's id counts.
+content is deleted.  Of a message that was returned, our id may mean the attempt before, and of one that was sent again
+from doubt its other copy: then the gateway's id counts.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Answered(NamedTuple):
     look_up: LookUp
     is_renamed: bool = False
     is_gone: bool = False
+    other_copy: LookUp | None = None  # of a message that was sent again from doubt
 
 
 @script(__file__, texts, [Polled, Owner, Disowned])
@@ -89,9 +91,10 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
     answers = await asyncio.gather(*(or_failed(one.id, call, Answered) for one, call in calls))
     metrics.POLLED.inc(len(awaited))
     reports = reports_of(
-        (one.id, answer.look_up)
+        (one.id, found)
         for one, answer in zip(awaited, answers, strict=True)
-        if answer.look_up.known in (Known.FOUND, Known.NO_STATUS) and answer.look_up.status
+        for found in (answer.other_copy, answer.look_up)
+        if found and found.known in (Known.FOUND, Known.NO_STATUS) and found.status
     )
     if reports:
         await receive(client, reports, settings.keeping, now, tracing.tracer(enabled=settings.otel))
@@ -111,11 +114,13 @@ async def _look_up(gateway: Gateway, one: Probed, *, is_ours: bool) -> Answered:
     """Look up by our id, which no other message has; by the gateway's where the API cannot, or does not know ours."""
     if gateway.can_look_up or not one.gateway_id:
         by_ours = await gateway.look_up(one.id)
+        is_other = by_ours.known is Known.FOUND and one.gateway_id not in ("", by_ours.gateway_id)
+        if is_other and one.resent_at and is_ours:
+            return Answered(await gateway.status(one.gateway_id), other_copy=by_ours)
         if one.is_former(by_ours):
             by_ours = LookUp(Known.NOT_FOUND if one.gateway_id else Known.FAILED, text="the attempt before")
         if by_ours.known is not Known.NOT_FOUND or not one.gateway_id:
-            is_other = by_ours.known is Known.FOUND and by_ours.gateway_id != one.gateway_id
-            return Answered(by_ours, is_renamed=is_other and one.gateway_id != "")
+            return Answered(by_ours, is_renamed=is_other)
     answer = await gateway.status(one.gateway_id) if is_ours else NOT_OURS
     return Answered(answer, is_gone=answer.known is Known.NOT_FOUND and gateway.can_look_up)
 

@@ -13,6 +13,7 @@ from threelane.store.scripts import script
 from threelane.store.states import Status
 from threelane.store.visibility import Sight, Visibility
 from threelane.worker.gateway.outcome import LookUp
+from threelane.worker.policy.statuses import meaning
 from threelane.worker.process.settings import WorkerSettings
 
 REQUESTS_AT_ONCE = 20  # of one lane and state in one process
@@ -33,11 +34,15 @@ class Probed(NamedTuple):
     resent_at: int  # from doubt; 0: never
     retry_at: int  # in doubt after a temporary refusal; 0: not
     expires_at: int
-    former_id: str = ""  # the gateway's id of the attempt that ended before the message was returned
+    former_id: str = ""  # the gateway's id of the attempt before the message was returned, or of its other copy
 
     def is_former(self, found: LookUp) -> bool:
-        """Return whether a look-up found only the attempt that ended before the message was returned."""
-        return self.former_id != "" and found.gateway_id == self.former_id
+        """Return whether a look-up found only the attempt before, or the other copy of what was resent from doubt.
+
+        A delivered copy is good news of the message, whichever it is.
+        """
+        is_good = bool(self.resent_at) and meaning(found.status) is Status.DELIVERED
+        return self.former_id != "" and found.gateway_id == self.former_id and not is_good
 
 
 class Taken(NamedTuple):

@@ -5,13 +5,15 @@
 -- A message that the gateway accepted, and then refused for the account (no credit, a limit), returns to its lane under
 -- the hold of that cause: once, while it is valid, and if no other attempt at it may have been accepted. From then on,
 -- what carries the gateway's id of that attempt, or none, changes only what that attempt cost.
+-- A message that was sent again from doubt may have two copies: what carries another id than that of the attempt which
+-- counts changes only what the other copy cost, unless it says that the other copy is delivered.
 -- KEYS  records   ARG  now, keep_ms, poll_ms (until its status is polled), holds (`place`: of its report), reports
 -- ->    for each 'moved', 'returned', 'noted' (no move), 'repeated', 'late' (it ended before), 'earlier' (of the attempt
 --       before), 'never_sent' or 'unknown'; after a space, its trace if it has one; and the scopes that are on hold now
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
 local FIELDS = fields(Field.attempt, Field.network, Field.sent, Field.gateway_id, Field.rank, Field.charge_rank,
-  Field.reports, Field.gateway_due, Field.trace, Field.former_id, unpack(PAID))
-local OF_RETURN = {Field.expires, Field.redriven, Field.resent, Field.body, Field.to}
+  Field.reports, Field.gateway_due, Field.trace, Field.former_id, Field.former_status, Field.resent, unpack(PAID))
+local OF_RETURN = {Field.expires, Field.redriven, Field.body, Field.to}
 local TO_LANE = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true, [Status.scheduled] = true}
 local WAITS = {[Status.queued] = true, [Status.paused] = true}
 local now, came_at, holds = ARG.now, written(ARG.now), {}
@@ -47,7 +49,7 @@ local function returning(record, known, report)
     its_id = its_id .. known_id
     is_known = its_id ~= ''
   end
-  local is_sendable = more.body and more.to and tonumber(more.expires) > now and not more.resent
+  local is_sendable = more.body and more.to and tonumber(more.expires) > now and not known.resent
   return is_known and is_sendable and its_id or nil
 end
 
@@ -76,8 +78,38 @@ end
 local function of_former(record, known, report)
   local charge = report[Reported.charge]
   if not charge or report[Reported.gateway_id] ~= known.former_id then return end
-  if not known.former_charge or report[Reported.network] == read_one(record, Field.former_status) then
+  if not known.former_charge or not known.former_status or report[Reported.network] == known.former_status then
     pay_former(record, known, charge)
+  end
+end
+
+-- -> whether a report of a message that was sent again from doubt is of the copy that does not count. While neither
+--    gateway id is known, a bad end may be of either copy, and is not taken for that of the attempt under way.
+local function is_of_other_copy(known, report)
+  if not known.resent then return false end
+  local its_id, is_final_report = report[Reported.gateway_id], report[Reported.rank] == FINAL
+  if known.gateway_id and known.gateway_id ~= '' then return its_id ~= known.gateway_id end
+  if its_id ~= '' and its_id == known.former_id then return true end
+  if known.former_id or report[Reported.to] == Status.delivered then return false end
+  return known.status == Status.sending or known.status == Status.in_doubt and is_final_report
+end
+
+-- Apply a report of the copy that does not count: its charge, and its id and end, by which further ones are known.
+local function of_other_copy(record, known, report)
+  local its_id, is_final_report = report[Reported.gateway_id], report[Reported.rank] == FINAL
+  local is_new = not known.former_id and its_id ~= ''
+  if is_new and (is_final_report or known.gateway_id and known.gateway_id ~= '') then
+    known.former_id = its_id
+    write(record, Field.former_id, its_id)
+  end
+  if its_id == '' or its_id ~= known.former_id then return end
+  if is_final_report and not known.former_status then
+    known.former_status = report[Reported.network]
+    write(record, Field.former_status, known.former_status)
+  end
+  of_former(record, known, report)
+  if report[Reported.assumed] == Assumed.estimate and not known.former_charge then
+    pay_former(record, known, tonumber(known.estimate) or 0)
   end
 end
 
@@ -94,16 +126,22 @@ local function apply(i, report, record, known)
   if #reports < MOST_REPORTS then
     set(Field.reports, reports .. came_at .. ' ' .. report[Reported.text] .. '\n')
   end
-  if known.former_id and (report[Reported.gateway_id] == '' or report[Reported.gateway_id] == known.former_id) then
+  local is_other = is_of_other_copy(known, report)
+  local is_former = known.former_id and not known.resent
+    and (report[Reported.gateway_id] == '' or report[Reported.gateway_id] == known.former_id)
+  if is_other then of_other_copy(record, known, report) end
+  if is_former or is_other and to ~= Status.delivered then
     if #values > 0 then write(record, unpack(values)) end
-    of_former(record, known, report)
+    if is_former then of_former(record, known, report) end
     return ReceiptResult.earlier
   end
-  note_owner(known.gateway_id, report[Reported.gateway_id], id)
-  local weight = rank == FINAL and before == FINAL and network ~= known.network and -1 or rank
-  if charge and weight >= (charged_at or weight) then
-    set(Field.charge_rank, weight)
-    charged(record, known, charge)
+  if not is_other then
+    note_owner(known.gateway_id, report[Reported.gateway_id], id)
+    local weight = rank == FINAL and before == FINAL and network ~= known.network and -1 or rank
+    if charge and weight >= (charged_at or weight) then
+      set(Field.charge_rank, weight)
+      charged(record, known, charge)
+    end
   end
   local its_id = returning(record, known, report)
   local changes = to ~= '' and from ~= to and may(from, to)
@@ -126,7 +164,8 @@ local function apply(i, report, record, known)
     answer = ReceiptResult.late
   else
     local expected = math.max(now, tonumber(known.gateway_due) or 0)  -- later than now if the gateway schedules the message
-    set(Field.gateway_id, report[Reported.gateway_id] ~= '' and report[Reported.gateway_id] or known.gateway_id or '')
+    local its_own = is_other and '' or report[Reported.gateway_id]
+    set(Field.gateway_id, its_own ~= '' and its_own or known.gateway_id or '')
     set(Field.sent, known.sent or came_at)
     if to ~= Status.sent then set(Field.ended, came_at) end
     move(record, id, known, to, to == Status.sent and expected + ARG.poll_ms or came_at, unpack(values))
@@ -139,7 +178,7 @@ local function apply(i, report, record, known)
     answer = ReceiptResult.moved
   end
   if #values > 0 then write(record, unpack(values)) end
-  if assumed ~= '' and not charge and not charged_at
+  if assumed ~= '' and not charge and not charged_at and not is_other
     and (answer == ReceiptResult.moved or from == Status.unknown and before < rank) then
     assume(record, known, assumed)
   end

@@ -6,14 +6,24 @@
 -- ->    for each settlement 1, 2 when it was cancelled meanwhile and is not tried again, or 0 when the message has another
 --       token: it was settled elsewhere; the scopes that are on
 --       hold from now; the scopes that no longer are
-local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id}
+local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id, Field.former_id}
 local is_watched = #ARG.holds > 0 or how_many() > 0 or of_table('HLEN', KEY.holds) ~= 0
 if is_watched then
   read_fields[#read_fields + 1] = Field.country
   read_fields[#read_fields + 1] = Field.producer
 end
 local FIELDS = fields(unpack(read_fields))
-if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, unpack(PAID)) end
+if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, Field.former_id, unpack(PAID)) end
+
+-- A bad end came before this response, and was not taken for that of this attempt: it is, and the next poll finds it.
+-- -> when to poll, if it is so; else the given time
+local function claim_end(record, known, one)
+  local is_its_own = known.former_id and one[Settling.to] == Status.sent and one[Settling.gateway_id] == known.former_id
+  if not is_its_own then return one[Settling.score] end
+  drop(record, Field.former_id, Field.former_status, Field.former_charge)
+  known.former_id, known.former_charge = nil, nil
+  return ARG.now
+end
 
 -- Also for a message that a receipt settled first: its recipient may reply to it all the same.
 local function note_texted(i, one)
@@ -34,7 +44,7 @@ each(ARG.settlements, function(i, one)
     values[#values + 1] = (known.waits and known.waits .. ' ' or '') .. wait
   end
   if known.token == one[Settling.token]
-    and move(record, id, known, to, one[Settling.score], Field.attempt, one[Settling.attempt], unpack(values)) then
+    and move(record, id, known, to, claim_end(record, known, one), Field.attempt, one[Settling.attempt], unpack(values)) then
     local keep_ms, counts, entry, since = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.expected]
     local is_cancelled = known.status == Status.cancelled and to ~= Status.cancelled
     answers[i] = is_cancelled and 2 or 1
