@@ -378,7 +378,9 @@ def _encoded(message: Mapping[str, Any]) -> bytes | Refusal:
     if not isinstance(message, Mapping):
         return messages.not_an_object(message)
     try:
-        return msgspec.json.encode({name: _plain(value) for name, value in message.items()}, enc_hook=str)
+        content = {name: _sent(name, value) for name, value in message.items()}
+        refused = next((value for value in content.values() if isinstance(value, Refusal)), None)
+        return refused or msgspec.json.encode(content, enc_hook=str)
     except UnicodeEncodeError as broken:
         remedy = "the text was cut or decoded wrongly before this call: send it whole, as UTF-8"
         problem = f"half of a surrogate pair at character {broken.start + 1}"
@@ -388,6 +390,25 @@ def _encoded(message: Mapping[str, Any]) -> bytes | Refusal:
         return Refusal(
             code=Code.INVALID, field="message", problem=problem, remedy="give strings, numbers and lists of strings"
         )
+
+
+def _sent(name: Any, value: Any) -> Any:
+    """Return the value of a field as JSON has it; one that JSON lacks is refused as by a producer without the API."""
+    if _is_json(value):
+        return _plain(value)
+    field = named(name)
+    if isinstance(value, Iterator):
+        value = list(value)
+    parsed = field.parse(value, name) if field else None
+    return parsed if isinstance(parsed, Refusal) else _plain(value) if field else None
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_json(one) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | int | float)
 
 
 def _plain(value: Any) -> Any:
