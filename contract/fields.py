@@ -343,7 +343,8 @@ GATEWAY_FIELDS = (  # with the gateway's names, from its documents
     FieldSpec("escalate", "escalate", yes_or_no, (), SWITCH, 0, "101",
               "1: use a more expensive route when the cheap one is slow"),
     FieldSpec("max_credits", "maxCredits", credit_limit, (), NUMBER, 1, "101",
-              "maximum credits the message may cost: 0.8, 1, 1.5, 2, 2.5 or 3"),
+              "limit for the gateway on the cost: 0.8, 1, 1.5, 2, 2.5 or 3 credits; whether of a message or of a part "
+               "is [not documented](credits.md#a-limit-on-the-cost), and estimates are not compared with it"),
     FieldSpec("type", "type", kinds.parse, ("msg_type",), WORD, "text", "107, 112",
               "`text`, `flash`, or an [old type](texts.md#old-types) of 8-bit data: " +
                ", ".join(f"`{name}`" for name in kinds.OLD)),

@@ -59,7 +59,8 @@ def _with_options_once(command: Any) -> Any:
             options, rest, order = parse(args)
             given = Counter(one for one in order if one.param_type_name == "option")
             repeated = (one for one, times in given.items() if times > 1)
-            if twice := next((one for one in repeated if not (one.multiple or one.is_flag or one.count)), None):
+            twice = next((one for one in repeated if not (one.multiple or one.is_flag or one.count)), None)
+            if twice and not ctx.resilient_parsing:  # as while words are completed
                 raise typer.BadParameter("given twice; keep one", ctx, twice)
             return options, rest, order
 

@@ -136,6 +136,14 @@ def test_a_cap_is_one_of_the_documented_steps(sandbox: Running, step: str) -> No
     assert sandbox.send(TO, max_credits=step).startswith("ID: ")
 
 
+def test_the_most_credits_are_compared_with_the_price_of_a_part(sandbox: Running) -> None:
+    """No document says so or otherwise; docs/credits.md does, and that estimates are not compared with the limit."""
+    answer = sandbox.send(TO, text="x" * 459, max_credits="0.8", concat="3")
+    assert answer.startswith("ID: ")
+    charged = sandbox.command("getmsgcharge", apimsgid=answer.removeprefix("ID: ").strip())
+    assert "charge: 2.4 " in charged
+
+
 def test_a_number_may_send_8_bit_data_and_a_name_may_send_text(sandbox: Running) -> None:
     """HTTP API Specification 2.2.7, 12.3: only a name cannot be the sender of 8-bit data."""
     for parameters in ({"from": "12025550100", "data": "ff00"}, {"from": "Acme", "text": "Hello"}):
