@@ -15,7 +15,14 @@ from pydantic import SecretStr
 from threelane.contract.features import able
 from threelane.contract.gateways import declared
 from threelane.store import account_requests, audit, rows
-from threelane.store.account_requests import NO_VOUCHER, AccountAnswer, AccountQuery, AccountRequest, AccountResult
+from threelane.store.account_requests import (
+    NO_VOUCHER,
+    AccountAnswer,
+    AccountQuery,
+    AccountRequest,
+    AccountResult,
+    Concern,
+)
 from threelane.worker.process.identity import SILENT_MS
 
 KIND = "voucher"
@@ -23,6 +30,12 @@ KIND = "voucher"
 MOST_VOUCHER = 64  # characters
 TAKE_SECONDS = 5.0  # until a worker takes a request, if any is to
 LOOK_SECONDS = 0.05
+_SEE_DOCTOR = "see threelane doctor --live"
+_REMEDIES = {
+    Concern.VOUCHER: "check the voucher",
+    Concern.CREDENTIALS: "check the credentials of the account: threelane doctor --live",
+    Concern.ACCOUNT: "check the account at Clickatell: threelane doctor --live",
+}
 Call = Callable[[AccountQuery, str, SecretStr], AccountAnswer]
 """Makes one request: what is asked, the number of a coverage, and the voucher."""
 
@@ -87,14 +100,13 @@ def problem(query: AccountQuery, found: AccountAnswer) -> tuple[str, str]:
             remedy = f"use an account of the API {' or '.join(having)}" if having else "no API has it"
             return f"the API of this account ({api}) has no {query}", remedy
         case AccountResult.REFUSED:
-            remedy = "check the voucher" if query is AccountQuery.VOUCHER else "see threelane doctor --live"
-            return f"the gateway refuses it: {_coded(found)}", remedy
+            return f"the gateway refuses it: {_coded(found)}", _REMEDIES.get(found.concern, _SEE_DOCTOR)
         case AccountResult.NOT_CALLED:
             return f"the gateway was not called: {found.text}", "see threelane doctor; then try again"
         case AccountResult.UNKNOWN:
             what = "whether the voucher was redeemed" if query is AccountQuery.VOUCHER else f"the {query}"
             remedy = "check the balance before you try again" if query is AccountQuery.VOUCHER else "try again"
-            return f"{what} is unknown: {found.text}", remedy
+            return f"{what} is unknown: {_coded(found)}", remedy
     return "", ""
 
 
@@ -107,8 +119,8 @@ def parse_voucher(raw: str) -> SecretStr:
 
 
 def _coded(found: AccountAnswer) -> str:
-    """Return the code and the text of a refusal, the code once."""
-    return found.text if found.text.startswith(found.code) else f"{found.code} {found.text}".strip()
+    """Return the code and the text of an answer."""
+    return f"{found.code} {found.text}".strip()
 
 
 def _wait(client: redis.Redis, request: AccountRequest, seconds: float, *ends: AccountResult) -> AccountAnswer | None:

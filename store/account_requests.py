@@ -43,17 +43,28 @@ class AccountResult(StrEnum):
 
     TAKEN = "taken"  # it has not: a worker makes the call
     ANSWERED = "answered"  # the gateway answered; a voucher is redeemed
-    REFUSED = "refused"  # the gateway answered with a code; nothing is redeemed
-    UNKNOWN = "unknown"  # no usable answer: a voucher may have been redeemed
+    REFUSED = "refused"  # the gateway answered with a code that refuses it; nothing is redeemed
+    UNKNOWN = "unknown"  # no usable answer, or a code that decides nothing: a voucher may have been redeemed
     NOT_CALLED = "not_called"  # the gateway surely did not get the request
     LACKING = "lacking"  # the API has no such command
+
+
+class Concern(StrEnum):
+    """What a code of the gateway refuses."""
+
+    NOTHING = ""  # the code does not decide it: an internal error, or one that is in no table
+    VOUCHER = "voucher"
+    CREDENTIALS = "credentials"
+    ACCOUNT = "account"
+    REQUEST = "request"
 
 
 class AccountAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a request led to; ``text`` is the reason of all but an answer.
 
     ``balance`` and ``charge`` are in credits (the One API: in the account's currency); ``account`` is the account for
-    people, never a secret.  ``seconds``: how long the worker that has taken the request may need.
+    people, never a secret.  ``concern``: what ``code`` refuses.  ``seconds``: how long the worker that took the
+    request may need.
     """
 
     result: AccountResult
@@ -63,6 +74,7 @@ class AccountAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     routable: bool | None = None
     charge: float | None = None
     code: str = ""
+    concern: Concern = Concern.NOTHING
     text: str = ""
     seconds: float = 0.0
 

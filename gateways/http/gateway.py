@@ -248,8 +248,9 @@ def read_coverage(reply: HttpReply) -> Coverage:
     if covered and text and reply.has_end and reply.status == 200:
         return Coverage(True, millionths(covered[1]) if covered[1] else None)
     refused = _refusal(reply)
-    against = refused is not None and LEGACY.stops(refused.code)
-    return Coverage(False if against else None, text=foreign.beginning(reply))
+    if refused:
+        return Coverage.refused(refused, of_number=LEGACY.is_of_number(refused.code))
+    return Coverage(None, text=foreign.beginning(reply))
 
 
 def read_payment(reply: HttpReply) -> Payment:

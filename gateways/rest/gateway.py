@@ -172,8 +172,9 @@ def read_coverage(reply: HttpReply) -> Coverage:
     if isinstance(routable, bool) and not failed and entries.is_yes(reply.status):
         return Coverage(routable, entries.amount(_at(data, "minimumCharge")))
     outcome = entries.refused(failed, reply, FAMILY) if failed else foreign.outcome(reply)
-    against = outcome.kind is OutcomeKind.REFUSED and LEGACY.stops(outcome.code)
-    return Coverage(False if against else None, text=outcome.text)
+    if outcome.kind is OutcomeKind.REFUSED:
+        return Coverage.refused(outcome, of_number=LEGACY.is_of_number(outcome.code))
+    return Coverage(None, text=foreign.beginning(reply))
 
 
 def read_balance(reply: HttpReply) -> float | str:

@@ -295,10 +295,9 @@ def read_coverage(reply: HttpReply) -> Coverage:
     """Read the response to ``routeCoverage``; unknown after a fault of the account or a temporary one."""
     row = _one(reply, "routecoverageresp")
     refused = _fault(row)
-    if refused:
-        against = refused.kind is OutcomeKind.REFUSED and LEGACY.stops(refused.code)
-        return Coverage(False if against else None, text=refused.text)
-    if "ok" not in row:
+    if refused and refused.kind is OutcomeKind.REFUSED:
+        return Coverage.refused(refused, of_number=LEGACY.is_of_number(refused.code))
+    if refused or "ok" not in row:
         return Coverage(None, text=foreign.beginning(reply))
     return Coverage(True, millionths(row["charge"]) if "charge" in row else None)
 

@@ -22,7 +22,7 @@ from threelane.interfaces.api.service import Service, Shared
 from threelane.operations import account
 from threelane.operations.account import Call
 from threelane.store import suppression
-from threelane.store.account_requests import AccountAnswer, AccountQuery, AccountResult
+from threelane.store.account_requests import AccountAnswer, AccountQuery, AccountResult, Concern
 from threelane.store.api_key import ApiKey
 
 router = APIRouter(prefix="/account", tags=["operators"])
@@ -113,20 +113,22 @@ async def made(
     found = await service.aside(key.producer, ask, call, service.settings.gateway, *about)
     problem, remedy = account.problem(query, found)
     if problem:
-        raise _stopped(query, found, problem, remedy)
+        raise _stopped(found, problem, remedy)
     return found
 
 
-def _stopped(query: AccountQuery, found: AccountAnswer, problem: str, remedy: str) -> Stop:
+def _stopped(found: AccountAnswer, problem: str, remedy: str) -> Stop:
     """Return the end of a request without an answer: 422 for what it asks, 503 and 502 for what kept it."""
     more: dict[str, Any] = {"remedy": remedy, "owner": Owner.OPERATOR}
     match found.result:
         case AccountResult.LACKING:
             return stop(422, problem, code=Code.INVALID, field="gateway", **more)
-        case AccountResult.REFUSED if query is AccountQuery.VOUCHER:
+        case AccountResult.REFUSED if found.concern is Concern.VOUCHER:
             return stop(422, problem, code=found.code, field="voucher", **more)
         case AccountResult.NOT_CALLED:
             return stop(503, problem, headers={"Retry-After": str(AWAY_SECONDS)}, **more)
     if found.code:
         more["code"] = found.code
-    return stop(502, problem, **more | {"owner": Owner.GATEWAY})
+    if found.concern not in (Concern.CREDENTIALS, Concern.ACCOUNT):
+        more["owner"] = Owner.GATEWAY
+    return stop(502, problem, **more)

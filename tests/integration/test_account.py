@@ -165,6 +165,38 @@ def test_a_refused_voucher_is_answered_with_the_code_of_the_gateway(
 
 
 @needs_vouchers
+@pytest.mark.parametrize(("code", "status", "ended", "hint"), [
+    ("901", 502, "unknown 901", "check the balance before you try again"),
+    ("605", 502, "unknown 605", "check the balance before you try again"),
+    ("001", 502, "refused 001", "check the credentials of the account: threelane doctor --live"),
+    ("607", 422, "refused 607", "check the voucher"),
+])  # fmt: skip
+def test_only_a_code_that_refuses_a_voucher_says_that_it_is_not_redeemed(
+    code: str, status: int, ended: str, hint: str, api: Api, sandbox: Running, asking: Asking, client: redis.Redis
+) -> None:
+    """After an internal error nobody knows, and a wrong password is no fault of the voucher."""
+    sandbox.control("POST", "faults", {"do": "code", "code": code, "command": "token_pay"})
+    found = api.request("POST", "/v1/account/voucher", {"voucher": VOUCHER}, api.key("ops", operator=True))
+    assert (status, code, hint) == (found.status, found.body["code"], found.body["remedy"])
+    assert [ended] == _audited(client)
+
+
+@needs_coverage
+@pytest.mark.parametrize(("code", "result", "ended"), [
+    ("605", Exit.UNAVAILABLE, "the coverage is unknown: 605"),
+    ("901", Exit.UNAVAILABLE, "the coverage is unknown: 901"),
+    ("001", Exit.REFUSED, "the gateway refuses it: 001 "), ("121", Exit.REFUSED, "27831****** is not covered"),
+])  # fmt: skip
+def test_only_a_code_of_the_number_says_that_it_is_not_covered(
+    code: str, result: Exit, ended: str, sandbox: Running, asking: Asking, here: dict[str, str]
+) -> None:
+    """Any other code says nothing of the number."""
+    sandbox.control("POST", "faults", {"do": "code", "code": code, "command": "routecoverage"})
+    found = typed("account", "coverage", ZA, environment=here)
+    assert (result, True) == (found.returncode, ended in found.stdout + found.stderr)
+
+
+@needs_vouchers
 def test_after_a_lost_answer_the_outcome_is_unknown_and_nothing_is_repeated(
     api: Api, sandbox: Running, asking: Asking, here: dict[str, str], client: redis.Redis
 ) -> None:

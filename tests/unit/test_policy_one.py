@@ -128,7 +128,9 @@ def test_reasons_are_few_short_words_and_mean_one_thing_in_all_tables() -> None:
 
 # fmt: off
 SPEAKS_AGAINST = [
-    (LEGACY, "114", True), (LEGACY, "105", True), (LEGACY, "122", True), (LEGACY, "106", True), (LEGACY, "none", True),
+    (LEGACY, "114", True), (LEGACY, "105", True), (LEGACY, "121", True), (LEGACY, "122", True), (LEGACY, "128", True),
+    (LEGACY, "106", False), (LEGACY, "101", False), (LEGACY, "605", False), (LEGACY, "199", False),
+    (LEGACY, "none", False),
     (LEGACY, "001", False), (LEGACY, "301", False), (LEGACY, "130", False), (LEGACY, "901", False),
     (LEGACY, "003", False), (LEGACY, "165", False), (LEGACY, "104", False), (LEGACY, "429", False),
 ]
@@ -137,8 +139,8 @@ SPEAKS_AGAINST = [
 
 @pytest.mark.parametrize(("table", "code", "against"), SPEAKS_AGAINST)
 def test_only_some_codes_speak_against_a_number(table: Table, code: str, against: bool) -> None:
-    """An empty account, or a bad moment, gives no information about coverage."""
-    assert against == table.stops(code)
+    """An empty account, a bad moment, or a code that nobody knows gives no information about coverage."""
+    assert against == table.is_of_number(code)
 
 
 # Statuses.

@@ -81,20 +81,29 @@ class Cancellation(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Whether a number can be reached, and the minimum charge; ``routable`` is None if unknown."""
+    """Whether a number can be reached, and the minimum charge; ``routable`` is None if unknown, ``code`` says why."""
 
     routable: bool | None
     charge_millionths: int | None = None
+    code: str = ""
     text: str = ""
+
+    @classmethod
+    def refused(cls, outcome: AttemptOutcome, *, of_number: bool) -> Coverage:
+        """Return the result of a query that ended with a code: not routable if that concerns the number."""
+        return cls(False if of_number else None, code=outcome.code, text=outcome.text)
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> Coverage:
         """Return the result of a coverage query without a response."""
-        return cls(None, text=outcome.kind)
+        return cls(None, code=outcome.code, text=outcome.in_words())
 
 
 class Payment(NamedTuple):
-    """The result of redeeming a voucher; ``paid`` is None if unknown: check the balance."""
+    """The result of redeeming a voucher; ``paid`` is None if unknown: check the balance.
+
+    False with a ``code`` is what the gateway answered; whether that refuses the voucher depends on the code.
+    """
 
     paid: bool | None
     code: str = ""
@@ -102,8 +111,8 @@ class Payment(NamedTuple):
 
     @classmethod
     def unanswered(cls, outcome: AttemptOutcome) -> Payment:
-        """Return the result of a voucher without a response."""
-        return cls(_done(outcome), text=outcome.kind)
+        """Return the result of a voucher without a response; ``code`` is that of a refused login."""
+        return cls(_done(outcome), code=outcome.code, text=outcome.in_words())
 
 
 def _done(outcome: AttemptOutcome) -> bool | None:

@@ -89,10 +89,10 @@ class Table(NamedTuple):
         """Return the code's rule, or the default of its hundred, which raises an alarm."""
         return self.rules.get(code) or self.by_hundred.get(code[:1] if len(code) == 3 else "", self.otherwise)
 
-    def stops(self, code: str) -> bool:
-        """Return whether a code rejects this message or number, rather than the account or temporarily."""
-        rule = self.rule_for(code)
-        return rule.verdict in (Verdict.STOP, Verdict.SUPPRESS) and not rule.scope.is_of_requests
+    def is_of_number(self, code: str) -> bool:
+        """Return whether a listed code rejects the number, rather than the request, the account or temporarily."""
+        rule = self.rules.get(code)
+        return rule is not None and (rule.scope in (Scope.RECIPIENT, Scope.PREFIX) or rule.strikes > 0)
 
     def extended(self, *rules: Rule) -> Table:
         """Return the table with further rules."""
