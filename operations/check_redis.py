@@ -10,7 +10,6 @@ import redis
 from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
 from threelane.operations.finding import Finding, Grade
-from threelane.producer.accept import INTAKE_SHARE
 from threelane.producer.explanation import explain
 from threelane.runtime.settings import Settings
 from threelane.store import ceiling, keys, wrong_type
@@ -159,9 +158,9 @@ def _full(client: redis.Redis) -> Iterator[Finding]:
     memory = ceiling.read(client)
     share = memory.share
     if share > NEARLY_FULL:
-        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {INTAKE_SHARE:.0%}"
+        usage = f"Redis uses {share:.0%} of its memory limit; intake stops at {ceiling.INTAKE_SHARE:.0%}"
         step = "let workers drain the backlog: threelane top; or raise maxmemory of Redis"
-        yield Finding(Grade.ERROR if share > INTAKE_SHARE else Grade.WARNING, "memory", usage, step)
+        yield Finding(Grade.ERROR if share > ceiling.INTAKE_SHARE else Grade.WARNING, "memory", usage, step)
     elif not memory.is_known:  # the user may see no ceiling, and Redis itself refuses at it
         try:
             client.set(keys.PROBE, b"", xx=True)

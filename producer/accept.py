@@ -37,8 +37,6 @@ from threelane.store.tally import Count
 BATCH = NUDGE_SIZE
 FIRST = ":first"  # ends the reply for the first message to a country
 ANY_PRICE = Prices({})
-INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending accepted messages
-TIGHT_SHARE = 0.8  # above it, the producer of most of what waits is refused; the rest is for the others
 
 
 class NewMessage(Item, frozen=True):
@@ -222,9 +220,9 @@ class AcceptCall:
         """Send the call to Redis; does not raise."""
         self._client = client
         try:
-            if ceiling.is_near(client, INTAKE_SHARE, len(self._drafts)):
+            if ceiling.is_near(client, ceiling.INTAKE_SHARE, len(self._drafts)):
                 self._failed = OutOfMemoryError()
-            is_tight = ceiling.is_near(client, TIGHT_SHARE, 0)
+            is_tight = ceiling.is_near(client, ceiling.TIGHT_SHARE, 0)
         except RedisError as failed:
             self._failed = failed
         if self._failed:

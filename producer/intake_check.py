@@ -9,7 +9,6 @@ from collections.abc import Callable
 import redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from threelane.producer.accept import INTAKE_SHARE
 from threelane.store import ceiling, keys, wrong_type
 from threelane.store.bounded import limit
 from threelane.store.wrong_type import WrongType
@@ -25,7 +24,7 @@ def check_intake(client: redis.Redis) -> None:
     """
     with limit(client):
         client.set(keys.PROBE, b"", xx=True)
-        if ceiling.is_near(client, INTAKE_SHARE, 0):
+        if ceiling.is_near(client, ceiling.INTAKE_SHARE, 0):
             raise OutOfMemoryError
         if wrong := wrong_type.find(client, keys.QUEUED.values()):
             raise WrongType(*wrong)

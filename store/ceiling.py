@@ -21,6 +21,8 @@ from redis.exceptions import NoPermissionError, RedisError
 from threelane.runtime import logs
 from threelane.store import keys
 
+INTAKE_SHARE = 0.9  # of the memory ceiling of Redis; the rest is for sending accepted messages
+TIGHT_SHARE = 0.8  # above it, the producer of most of what waits is refused, and what is sent keeps no text
 FRESH_SECONDS = 0.1
 MESSAGE_BYTES = 2048  # more than most messages take, with their index entries and nudge
 REACHED_SECONDS = 60.0  # a ceiling that was inferred from a refusal; then it may have been raised
@@ -61,6 +63,7 @@ class _Known:
 
 
 _known: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
+_published = _Known()  # what this process published last
 
 
 def is_near(client: redis.Redis, share: float, messages: int, clock: Callable[[], float] = time.monotonic) -> bool:
@@ -105,8 +108,16 @@ async def publish(client: redis.asyncio.Redis) -> bool:
         memory: Any = await client.info("memory")
     except NoPermissionError:
         return False
-    await client.set(keys.CEILING, int(memory["maxmemory"]), px=PUBLISHED_MS)
+    _published.used, _published.ceiling = int(memory["used_memory"]), int(memory["maxmemory"])
+    _published.read_at = time.monotonic()
+    await client.set(keys.CEILING, _published.ceiling, px=PUBLISHED_MS)
     return True
+
+
+def was_near(share: float, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Return whether more than this share was used when this process published the ceiling within the last minute."""
+    now = clock()
+    return 1000 * (now - _published.read_at) < PUBLISHED_MS and _published.is_above(share, now)
 
 
 def _of(client: redis.Redis) -> _Known:

@@ -12,8 +12,8 @@ import redis
 
 from tests.integration.http_api import Api
 from tests.servers import RedisServer
-from threelane.producer.accept import INTAKE_SHARE
 from threelane.store import keys, registry
+from threelane.store.ceiling import INTAKE_SHARE
 
 LIST = [{"to": "27999500001", "text": "x" * 459, "lane": 3, "batch": "b" * 60, "delay": 600_000}] * 1_000
 CODE = {"to": "27999500001", "text": "4711", "lane": 1}

@@ -2,7 +2,8 @@
 -- Record the results of attempts, and what they show of the account, senders and prefixes. Only the holder of a message's
 -- token may; settling ends the token.
 -- KEYS  records, texted (marks of who texted a person; as many)
--- ARG   now, assumes (the API reports no charges), holds, settlements
+-- ARG   now, assumes (the API reports no charges), is_near (the memory ceiling: what is sent keeps no text), holds,
+--       settlements
 -- ->    for each settlement 1, 2 when it was cancelled meanwhile and is not tried again, or 0 when the message has another
 --       token: it was settled elsewhere; the scopes that are on
 --       hold from now; the scopes that no longer are
@@ -52,6 +53,7 @@ each(ARG.settlements, function(i, one)
     if counts ~= '' and not is_cancelled then count(counts) end
     if entry ~= '' then suppress(known.to, cjson.decode(entry), 1) end
     if since > 0 then index(KEY.expected, id, since) end  -- producers of earlier versions do not
+    if to == Status.sent and ARG.is_near then drop(record, Field.body) end
     if to == Status.sent and ARG.assumes then pay(record, known, tonumber(known.estimate) or 0) end
     if to == Status.sent and is_watched then
       accepted(one[Settling.sender], known.country, known.to or '', one[Settling.claimed_at], known.producer)

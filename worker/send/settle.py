@@ -12,7 +12,7 @@ import msgspec
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import keys, texted
+from threelane.store import ceiling, keys, texted
 from threelane.store.keys import RecordKey, TextedKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
@@ -91,6 +91,7 @@ def _settle(
     texted: Sequence[TextedKey],
     now: int,
     assumes: bool,
+    is_near: bool,
     holds: Sequence[Holding],
     settlements: Sequence[Settling],
 ) -> None:
@@ -127,6 +128,7 @@ async def settle(
         texted=[key for key, _ in marks],
         now=now,
         assumes=assumes,
+        is_near=ceiling.was_near(ceiling.TIGHT_SHARE),
         holds=[holding(hold, place, now) for place, hold in learned.items()],
         settlements=[_settling(one, keeping, now, field) for one, (_, field) in zip(settlements, marks, strict=True)],
     )
