@@ -55,6 +55,12 @@ local function follow_wait(record, id, known, from, to)
   end
 end
 
+-- A message whose cancellation was requested is one that the gateway may have: it is stopped now, not when the next
+-- request is due.
+local function stop_soon(id, known, to)
+  if known.cancel and (to == Status.sent or to == Status.in_doubt) then redis.call('ZADD', KEY.stopping, 'XX', ARG.now, id) end
+end
+
 local ATTEMPTED = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
 local TRIED_AGAIN = {[Status.scheduled] = true, [Status.queued] = true, [Status.dead] = true}  -- or redriven
 
@@ -88,6 +94,7 @@ local function move(record, id, known, to, score, ...)
   end
   place(record, id, known, to, score, ...)
   commit(record, known, from, to)
+  stop_soon(id, known, to)
   follow_wait(record, id, known, from, to)
   return true
 end

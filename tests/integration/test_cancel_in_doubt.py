@@ -33,6 +33,7 @@ from threelane.worker.gateway.outcome import (
 from threelane.worker.gateway.wire import HttpReply
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.receipt.receipt import from_look_up
 from threelane.worker.receipt.stop import AGAIN_MS, stop
 from threelane.worker.send.settle import Settlement
 
@@ -180,6 +181,56 @@ def test_a_doubt_that_ends_ends_the_requests(system: System, producer: Producer)
     gateway = Gateway(STOPPED)
     request(system, gateway)
     assert ([], 0) == (gateway.requests, system.sync.exists(keys.STOPPING))
+
+
+def ended_by_look_ups(system: System, message: str, after_ms: int) -> str:
+    """Return the state after a look-up that did not find a message."""
+    system.now += after_ms
+    system.start_look_up().answer({message: LookUp(Known.NOT_FOUND)})
+    return record(system, message)["status"]
+
+
+def test_a_message_for_the_gateway_s_scheduler_is_stopped_after_look_ups_ended_its_doubt(
+    system: System, producer: Producer
+) -> None:
+    """It was hidden, and its delivery time is ahead."""
+    message = doubtful(system, system.take(at_gateway=True, delay=3600))
+    cancel(system, producer, message)
+    assert "cancelled" == ended_by_look_ups(system, message, HOUR // 2)
+    gateway = Gateway(UNKNOWN, STOPPED)
+    for _ in range(2):
+        system.now += HOUR // 6
+        request(system, gateway)
+    assert [message] * 2 == gateway.requests
+    assert ("cancelled", "006", "0") == tuple(record(system, message)[one] for one in ("status", "network", "charge"))
+    assert not system.sync.exists(keys.STOPPING)
+
+
+@pytest.mark.parametrize("name", ["sent", "in_doubt"])
+def test_a_message_is_stopped_as_soon_as_the_gateway_may_have_it(system: System, producer: Producer, name: str) -> None:
+    """A request that came too early, during the attempt or the doubt, is repeated then: delivery may be near."""
+    message = system.take(at_gateway=True, delay=3600)
+    (claimed,) = system.claim(3, [message], "token").claimed
+    cancel(system, producer, message)
+    gateway = Gateway(UNKNOWN)
+    assert (1, []) == (request(system, gateway), gateway.requests)
+    outcome = (
+        AttemptOutcome(OutcomeKind.LOST)
+        if name == "in_doubt"
+        else AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=ITS_ID)
+    )
+    assert [True] == system.settle([Settlement(claimed, outcome, system.judge(claimed, outcome))])
+    assert (name, system.now) == (record(system, message)["status"], system.sync.zscore(keys.STOPPING, message))
+
+
+def test_a_message_that_a_look_up_found_is_stopped_at_once(system: System, producer: Producer) -> None:
+    """Also on APIs which stop a message by the gateway's id only."""
+    message = doubtful(system, system.take(at_gateway=True, delay=3600))
+    cancel(system, producer, message)
+    assert 1 == request(system, Gateway(UNKNOWN))
+    system.now += 1200
+    assert ["moved"] == system.receive([from_look_up(message, LookUp(Known.FOUND, ITS_ID, "011", 0))])
+    assert system.now == system.sync.zscore(keys.STOPPING, message)
 
 
 def test_an_api_without_the_command_gets_no_request(system: System, producer: Producer) -> None:

@@ -166,6 +166,15 @@ def test_what_is_proven_not_to_be_there_is_sent_once_more_or_ends(one: Doubt, se
     assert expected == after(one, seconds)
 
 
+@pytest.mark.parametrize("one", [doubt(is_cancelled=True), doubt(is_cancelled=True, retry_at=at(3))])
+def test_a_cancelled_message_stays_in_doubt_for_the_longest_grace(one: Doubt) -> None:
+    """Nothing waits for the proof, as it is not sent again; if it turns up, it is stopped, or its true end is known."""
+    last = LONGEST // SECOND
+    assert {AGAIN} == {after(one, seconds).to for seconds in (3, 6, 60, last - 1)}
+    assert at(last) == after(one, last - 1).at
+    assert Status.QUEUED == after(one, last).to, "which the cancel makes cancelled"
+
+
 def test_a_second_doubt_may_be_kept_for_the_operator() -> None:
     """A dead letter can be redriven, and an unknown message cannot."""
     step = next_step(doubt(was_resent=True), NOT_FOUND, NOTHING, "dead", SINCE + LONGEST)

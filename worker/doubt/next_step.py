@@ -34,6 +34,7 @@ class Doubt(NamedTuple):
     on_doubt: str  # resend, hold or drop; "" if its content is gone, as it was sent before
     expires_at: int
     had_other: bool = False  # an attempt with the same id of ours, which ended: it was returned, or resent from doubt
+    is_cancelled: bool = False  # and is not sent again
 
 
 class NextStep(NamedTuple):
@@ -61,6 +62,8 @@ def next_step(doubt: Doubt, answer: LookUp, evidence: Evidence, second_doubt: Se
         return _of_second_attempt(doubt, evidence, max(again_at, now + evidence.delays_ms[0]), second_doubt, now)
     if answer.known is not Known.NOT_FOUND:
         return NextStep(Unresolved.LOOK_UP_AGAIN, max(again_at, now + evidence.delays_ms[0]))
+    if doubt.is_cancelled and now < (ends := doubt.since + evidence.longest_ms):
+        return NextStep(Unresolved.LOOK_UP_AGAIN, min(again_at, ends), counts=True)  # nothing is to be sent sooner
     if doubt.retry_at:
         return _refused(doubt, evidence, now)
     if not evidence.proves(doubt.since, now):

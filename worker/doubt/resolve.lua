@@ -23,11 +23,12 @@ each(ARG.looked_up, function(i, one)
       index(KEY.doubt[known.lane], id, at)
     else
       move(record, id, known, to, at)
-      drop(record, Field.probes, Field.doubted, Field.retry)
-      if known.status == Status.cancelled then  -- in doubt
+      drop(record, Field.probes, Field.retry)
+      if known.status == Status.cancelled then  -- in doubt; it is stopped if the gateway shows it later
         answers[i] = ''
         return
       end
+      drop(record, Field.doubted)
       if known.retry and to == Status.queued then
         count(Count.retried .. known.lane .. ':' .. known.code)
       else

@@ -106,6 +106,7 @@ def _doubt(one: Probed) -> Doubt:
         on_doubt,
         one.expires_at,
         one.former_id != "",
+        one.is_cancelled,
     )
 
 

@@ -11,7 +11,8 @@ local SHARES = {[Status.in_doubt] = {0.5, 0.1, 0.1}, [Status.sent] = {0.1, 0.1, 
 local WITHIN = 30  -- seconds in which a backlog is looked up, if the configured limit allows
 local BURST = 0.5  -- seconds' worth of the rate
 local FIELDS = {Field.status, Field.probes, Field.doubted, Field.lapses, Field.body, Field.gateway_id, Field.sent,
-  Field.asks, Field.gateway_due, Field.resent, Field.retry, Field.expires, Field.former_id}
+  Field.asks, Field.gateway_due, Field.resent, Field.retry, Field.expires, Field.former_id,
+  Field.cancel}
 local now, lane = ARG.now, tonumber(ARG.lane)
 
 -- -> the set of a state and lane.
@@ -53,7 +54,7 @@ each(ARG.ids, function(i, id)
     answers[#answers + 1] = {id, count_in(known.probes), known.doubted and count_in(known.doubted) or tostring(now),
       count_in(known.lapses), known.body or '', known.gateway_id or '', string.format('%d', on_its_way),
       count_in(known.asks), count_in(known.resent), count_in(known.retry), count_in(known.expires),
-      known.former_id or ''}
+      known.former_id or '', known.cancel and '1' or '0'}
   end
 end)
 tokens = tokens - math.ceil(#answers / ARG.per_request)

@@ -35,6 +35,7 @@ class Probed(NamedTuple):
     retry_at: int  # in doubt after a temporary refusal; 0: not
     expires_at: int
     former_id: str = ""  # the gateway's id of the attempt before the message was returned, or of its other copy
+    is_cancelled: bool = False
 
     def is_former(self, found: LookUp) -> bool:
         """Return whether a look-up found only the attempt before, or the other copy of what was resent from doubt.
@@ -60,7 +61,7 @@ def _taken(reply: Any) -> Taken:
 def _probed(
     message_id: bytes, probes: bytes, doubted: bytes, lapses: bytes, body: bytes, gateway_id: bytes, *rest: bytes
 ) -> Probed:
-    *numbers, former_id = rest
+    *numbers, former_id, cancelled = rest
     sent, polls, resent, retry, expires = map(int, numbers)
     return Probed(
         message_id.decode(),
@@ -75,6 +76,7 @@ def _probed(
         retry,
         expires,
         former_id.decode(),
+        cancelled == b"1",
     )
 
 

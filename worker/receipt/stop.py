@@ -1,7 +1,8 @@
 """Stop: cancels messages at the gateway whose cancellation was requested.
 
 A message in doubt, whose gateway id is unknown, is cancelled by our id where the API can.  "Not found" proves nothing
-then: the request is repeated as long as the message is in doubt.
+then: the request is repeated as long as the message is in doubt, and, of one for the gateway's scheduler, until its
+delivery time, also after look-ups have ended its doubt as cancelled.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ async def _stop(
     status, gateway_id, due, former_id, doubted = (one.decode() if one else "" for one in found)
     if status == Status.SENDING:  # cancelled during its attempt: it may still reach the gateway
         return
-    if status == Status.IN_DOUBT:
+    is_hidden = status == Status.CANCELLED and doubted != "" and int(due or 0) > now
+    if status == Status.IN_DOUBT or is_hidden:
         if gateway.can_cancel_by_our_id and not await _stop_by_our_id(
             client, gateway, settings, message_id, former_id, now
         ):
@@ -103,7 +105,7 @@ async def _stop_by_our_id(
         found = from_look_up(message_id, await gateway.status(answer.gateway_id))  # it has the refunded charge
         report = found if found.to in FINAL else report
     await receive(client, [report], settings.keeping, now, tracing.tracer(enabled=settings.otel))
-    if answer.stopped:
+    if answer.stopped or meaning(answer.status) in FINAL:
         await client.zrem(keys.STOPPING, message_id)
     return True
 
