@@ -550,6 +550,7 @@ TROUBLE = Board(
                     [
                         (_rate("threelane_receipts_total", "result", per=_A_MINUTE), "{{result}}"),
                         (_sum("threelane_foreign_statuses_total", window="1m"), "of messages that are not ours"),
+                        (_sum("threelane_callback_passwords_refused_total", window="1m"), "refused for their password"),
                         (_sum("threelane_polled_total", window="1m"), "looked up, since none came"),
                     ],
                 ),

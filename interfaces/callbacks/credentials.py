@@ -53,13 +53,14 @@ class CallbackCredentials:
             used[PASSWORD] = self._used_password(header)
             if not used[PASSWORD]:
                 return Presented.WRONG_PASSWORD if header else Presented.UNAUTHENTICATED
-        for kind, which in used.items():
+        for kind, which in used.items() if request.method != "HEAD" else ():
             metrics.CALLBACK_CREDENTIALS.labels(kind, which).inc()
         return Presented.GENUINE
 
     def _used_password(self, header: str) -> str:
+        scheme, _, token = header.partition(" ")
         try:
-            given = BasicAuth.decode(header, encoding="utf-8")
+            given = BasicAuth.decode(f"{scheme} {token.lstrip(' ')}", encoding="utf-8")
         except ValueError:
             return ""
         same_user = hmac.compare_digest(given.login.encode(), self._user)

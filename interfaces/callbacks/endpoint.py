@@ -36,6 +36,9 @@ from threelane.worker.reply.words import Words
 
 AWAY_SECONDS = 5  # before the gateway repeats, if the table of replies has no time for this outage
 HEARD_MS = 5_000  # between two updates of the time of the last receipt
+_METHODS = ("GET", "HEAD", "POST")
+_REFUSED = {Presented.UNAUTHENTICATED: "missing", Presented.WRONG_PASSWORD: "wrong"}
+"""What is challenged -> how its log event and its metric name it."""
 Reader = Callable[[bytes, bytes], Inbound]
 
 
@@ -54,8 +57,9 @@ class CallbackEndpoint:
     def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
         """Require the secret, and basic authentication if it is set."""
         self._credentials = CallbackCredentials(settings)
-        self._foreign = SeldomEvent("statuses_foreign", level=20)
-        self._wrong_passwords = SeldomEvent("callback_password_wrong", level=30)
+        self._refused_passwords = {
+            presented: SeldomEvent(f"callback_password_{which}", level=30) for presented, which in _REFUSED.items()
+        }
         self._bodies = BodyReader(settings.callbacks_head_seconds)
         self._client = client
         self._words = words
@@ -74,6 +78,8 @@ class CallbackEndpoint:
             metrics.FOREIGN.labels(name)  # 0 from the start: a counter that first appears as 1 shows no increase
         for kind in KINDS:
             metrics.REPLY_MEDIA.labels(kind)
+        for which in _REFUSED.values():
+            metrics.CALLBACK_PASSWORDS_REFUSED.labels(which)
         app.router.add_get("/health", self.health)
         return app
 
@@ -82,10 +88,14 @@ class CallbackEndpoint:
         return web.Response(text="ok\n")
 
     def _taking(self, path: str, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        foreign = SeldomEvent("statuses_foreign", level=20)
+
         async def handle(request: web.Request) -> web.StreamResponse:
             stop = self._stop(request)
             if stop:
                 return stop
+            if request.method == "HEAD":  # of a monitoring tool; it reports nothing, whatever its query is
+                return web.Response(text="ok\n")
             body = await self._body(request)
             if isinstance(body, web.Response):
                 return body
@@ -96,7 +106,7 @@ class CallbackEndpoint:
                 return _refused(str(wrong))
             if inbound.foreign:  # another application's: Clickatell would repeat what is not acknowledged
                 metrics.FOREIGN.labels(path).inc(inbound.foreign)
-                self._foreign.count(self._clock.monotonic(), inbound.foreign, path=path)
+                foreign.count(self._clock.monotonic(), inbound.foreign, path=path)
             try:
                 await self._take(inbound)
             except (RedisError, OSError) as failed:
@@ -108,13 +118,13 @@ class CallbackEndpoint:
 
     def _stop(self, request: web.Request) -> web.Response | None:
         """Return the response to a request that is not a callback of the gateway, or None."""
-        presented = self._credentials.match(request) if request.method in ("GET", "POST") else Presented.NOTHING
+        presented = self._credentials.match(request) if request.method in _METHODS else Presented.NOTHING
         if presented is Presented.GENUINE:
             return None
         if presented is Presented.NOTHING:
             return web.Response(status=404, text="not found\n")
-        if presented is Presented.WRONG_PASSWORD:
-            self._wrong_passwords.count(self._clock.monotonic(), 1)
+        metrics.CALLBACK_PASSWORDS_REFUSED.labels(_REFUSED[presented]).inc()
+        self._refused_passwords[presented].count(self._clock.monotonic(), 1)
         return web.Response(status=401, text="a user name and a password are required\n", headers=CHALLENGE)
 
     async def _body(self, request: web.Request) -> bytes | web.Response:

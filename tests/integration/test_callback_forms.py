@@ -443,7 +443,8 @@ def test_a_guarded_endpoint_needs_user_and_password(
     for name in FORMS:
         assert [401] * 4 == [Endpoint(url, **headers).push(forms_of[name]).status for headers in wrong]
     assert Status.SENT is status_of(producer, sent).status
-    assert 200 == Endpoint(url, **right).push(forms_of["form"]).status
+    two_spaces = {"Authorization": right["Authorization"].replace(" ", "  ")}  # RFC 9110, 11.4: one or more
+    assert 200 == Endpoint(url, **two_spaces).push(forms_of["form"]).status
     assert Status.DELIVERED is status_of(producer, sent).status
 
 
@@ -484,10 +485,10 @@ def test_only_who_knows_the_secret_is_challenged(guarded: tuple[Child, dict[str,
     ]
 
 
-def test_a_wrong_password_is_logged_once_a_minute_and_a_missing_one_is_not(
+def test_a_wrong_and_a_missing_password_are_counted_and_logged_once_a_minute(
     base_environment: dict[str, str], tmp_path: Path, client: redis.Redis
 ) -> None:
-    """A wrong password is a mistake at Clickatell's side or ours; a missing one is how such a client begins."""
+    """Whoever sets them here and not in Clickatell's console gets no receipt, and sees why."""
     user = {"THREELANE_CALLBACK_USER": "gateway", "THREELANE_CALLBACK_PASSWORD": "p4ss"}
     child = threelane_child("callbacks", tmp_path, base_environment | user)
     try:
@@ -495,39 +496,60 @@ def test_a_wrong_password_is_logged_once_a_minute_and_a_missing_one_is_not(
         assert [401] * 3 == [Endpoint(url).request("status").status for _ in range(3)]
         assert [401] * 3 == [Endpoint(url, **basic("gateway", "s3cr")).request("status").status for _ in range(3)]
         logged = [(line["event"], line["times"]) for line in log_of(child) if "times" in line]
-        assert [("callback_password_wrong", 1)] == logged
+        assert [("callback_password_missing", 1), ("callback_password_wrong", 1)] == logged
+        assert {"missing": 3.0, "wrong": 3.0} == counted(child, "callback_passwords_refused")
         assert "s3cr" not in child.log.read_text()
     finally:
         child.stop()
 
 
+def test_head_is_answered_as_get_and_changes_nothing(
+    guarded: tuple[Child, dict[str, str]], client: redis.Redis, sent: str
+) -> None:
+    """Monitoring tools probe with HEAD (RFC 9110, 9.1), maybe with the address of a status in their list."""
+    child, right = guarded
+    url = url_of(child)
+    (end,) = [one for name, one in forms(sent, 4, "DEVICE_ACK").items() if name == "GET"]
+    before = {key: client.dump(key) for key in client.keys("*")}
+    used = counted(child, "callback_credentials")
+    for path in PATHS:
+        assert Answer(200, "") == Endpoint(url, **right).request(path, "HEAD", end.query)
+        assert Answer(401, "") == Endpoint(url).request(path, "HEAD", end.query)
+        assert 404 == Endpoint(url.replace(SECRET, "nothing"), **right).request(path, "HEAD").status
+    assert (before, used) == (
+        {key: client.dump(key) for key in client.keys("*")},
+        counted(child, "callback_credentials"),
+    )
+
+
 # Statuses of messages that are not ours.
 
 
-def counted_as_foreign(child: Child) -> dict[str, float]:
-    """Return how many statuses of each path the endpoint has counted as foreign."""
+def counted(child: Child, metric: str) -> dict[str, float]:
+    """Return the counter of the endpoint by the value of its label."""
     page = urlopen(child.event("metrics")["url"]).read().decode()
-    series = [line.split() for line in page.splitlines() if line.startswith("threelane_foreign_statuses_total{")]
+    series = [line.split() for line in page.splitlines() if line.startswith(f"threelane_{metric}_total{{")]
     return {name.split('"')[1]: float(value) for name, value in series}
 
 
 def test_statuses_of_another_application_are_acknowledged_counted_and_seldom_logged(
     base_environment: dict[str, str], tmp_path: Path, client: redis.Redis, theirs: str
 ) -> None:
-    """A refused status is repeated 8 times over 3 days, and another application may send all day: one line a minute."""
+    """A refused status is repeated 8 times over 3 days; another application may send all day: a line a minute a path."""
     child = threelane_child("callbacks", tmp_path, base_environment)
     try:
         at = Endpoint(url_of(child))
         before = {key: client.dump(key) for key in client.keys("*")}
-        assert dict.fromkeys(PATHS, 0.0) == counted_as_foreign(child)
+        assert dict.fromkeys(PATHS, 0.0) == counted(child, "foreign_statuses")
         for message in ("order-4711", ""):
             pushed = {name: form for name, form in forms(message, 4, "DEVICE_ACK").items() if name != "XML in a query"}
             assert {name: Answer(200, "ok\n") for name in pushed} == {name: at.push(pushed[name]) for name in pushed}
         expected = {"status": 2 * 5.0, "mo": 2.0, "platform": 2 * 2.0, "one": 2.0}
-        assert expected == counted_as_foreign(child)
+        assert expected == counted(child, "foreign_statuses")
         assert before == {key: client.dump(key) for key in client.keys("*")}
         lines = [line for line in log_of(child) if line["event"] in ("statuses_foreign", "callback_refused")]
-        assert [("statuses_foreign", 1, "status")] == [(one["event"], one["times"], one["path"]) for one in lines]
+        logged = sorted((one["event"], one["times"], one["path"]) for one in lines)
+        assert [("statuses_foreign", 1, path) for path in sorted(PATHS)] == logged
         assert "order-4711" not in child.log.read_text()
     finally:
         child.stop()

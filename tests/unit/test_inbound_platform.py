@@ -108,6 +108,21 @@ def test_a_message_of_another_application_is_passed_over(theirs: object) -> None
     assert Inbound(foreign=1) == platform.read(b"", as_json(STATUS | {"clientMessageId": theirs}))
 
 
+@pytest.mark.parametrize("unreadable", [{"statusCode": "abc"}, {"statusCode": None, "status": "Something new, really"}])
+def test_whose_status_it_is_counts_before_what_it_is(unreadable: dict[str, object]) -> None:
+    """A refused status of another application would be repeated for three days."""
+    theirs = STATUS | {"clientMessageId": "order-4711"} | unreadable
+    assert Inbound(foreign=1) == platform.read(b"", as_json(theirs))
+    with pytest.raises(ValueError, match="status"):
+        platform.read(b"", as_json(STATUS | unreadable))
+
+
+def test_an_unreadable_reply_is_no_status_of_another_application() -> None:
+    """It is refused, so that it is repeated and not lost."""
+    with pytest.raises(ValueError, match="status"):
+        platform.read(b"", as_json({name: value for name, value in MO.items() if name != "fromNumber"}))
+
+
 # fmt: off
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messageId": None, "clientMessageId": None}, "messageId"), ({"messageId": "", "clientMessageId": ""},

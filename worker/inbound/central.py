@@ -24,8 +24,8 @@ def read(query: bytes, body: bytes) -> Inbound:
     """Return the contents of a request, recognized by its fields, so that either address accepts either kind.
 
     ``query`` is the raw query of the request line.  A request without parameters is a probe and returns nothing.  So
-    does a status of a message that is not ours, of another application of the account, which counts as foreign.
-    Raises ValueError for an unreadable request; its text contains none of the values.
+    does a status of a message that is not ours, of another application of the account, which counts as foreign,
+    whatever the status is.  Raises ValueError for an unreadable request; its text contains none of the values.
     """
     fields = read_fields(query, body)
     if not fields:
@@ -33,14 +33,15 @@ def read(query: bytes, body: bytes) -> Inbound:
     status = fields.get("messagestatus", "status")
     if not status and "text" in fields and fields.get("momsgid"):
         return Inbound(replies=(_reply(fields),))
-    report = _report(fields, status)
-    return Inbound(reports=(report,)) if report.id else Inbound(foreign=1)
+    if not fields.get(*_OURS, *_THEIRS):
+        raise ValueError("cliMsgId and apiMsgId are missing: one of them must identify the message")
+    is_reply = not status and fields.get("momsgid")  # an unreadable one
+    if not our_id(fields.get(*_OURS)) and not is_reply:
+        return Inbound(foreign=1)
+    return Inbound(reports=(_report(fields, status),))
 
 
 def _report(fields: Fields, status: str) -> StatusReport:
-    """Return a report; its id is "" if the message is not ours."""
-    if not fields.get(*_OURS, *_THEIRS):
-        raise ValueError("cliMsgId and apiMsgId are missing: one of them must identify the message")
     if not _STATUS.fullmatch(status):
         raise ValueError("status is missing or not a status code, such as 004")
     charge = fields.get("charge")

@@ -36,8 +36,9 @@ _NAME = re.compile(r"[A-Z?][A-Z0-9_]{0,63}")
 def read(query: bytes, body: bytes) -> Inbound:
     """Return the contents of a request; nothing for a probe.
 
-    A status of a message that is not ours, of another application of the account, counts as foreign.  ``query`` is the
-    raw query of the request line.  Raises ValueError for an unreadable request; its text contains none of the values.
+    A status of a message that is not ours, of another application of the account, counts as foreign, whatever the
+    status is.  ``query`` is the raw query of the request line.  Raises ValueError for an unreadable request; its text
+    contains none of the values.
     """
     fields = read_fields(query, body)
     if not fields:
@@ -48,9 +49,10 @@ def read(query: bytes, body: bytes) -> Inbound:
     if not fields.get("clientmessageid", "messageid"):
         raise ValueError("messageId and clientMessageId are missing: one of them must identify the message")
     message_id, written = our_id(fields.get("clientmessageid")), code or name
-    status = _status(code, name)
-    if not message_id:
+    is_reply = not written and ("replymessageid" in fields or "text" in fields)  # an unreadable one
+    if not message_id and not is_reply:
         return Inbound(foreign=1)
+    status = _status(code, name)
     text = report_text(written, fields.get("timestamp"), "", fields.get("statusdescription"))
     report = StatusReport(
         message_id,

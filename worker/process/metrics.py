@@ -47,6 +47,11 @@ CALLBACK_CREDENTIALS = Counter(
     "Genuine callbacks by the secret and password they used",
     ["credential", "used"],
 )
+CALLBACK_PASSWORDS_REFUSED = Counter(
+    "threelane_callback_passwords_refused",
+    "Callbacks at the right address that were refused for their user and password",
+    ["presented"],
+)
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
 REPLY_MEDIA = Counter("threelane_reply_media", "Files that came with replies, which are not kept, by kind", ["kind"])
 REFUSED = Counter("threelane_redis_refused", "Commands that failed with an error reply of Redis, by reply", ["reply"])
