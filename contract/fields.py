@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from threelane.contract import kinds, phone, reading, schedule, senders, template_fields
+from threelane.contract import kinds, phone, quantity, reading, schedule, senders, template_fields
 from threelane.contract.refusal import Code, Refusal, invalid
 
 Parsed = Any  # the result of a field's parser: a value of the field's type, or Refusal
@@ -92,11 +92,8 @@ def one_of(*values: str, also: dict[str, str] | None = None) -> Parser:
 
 def seconds(raw: Any, field: str) -> Parsed:
     """Parse a positive number of seconds, up to a week."""
-    try:
-        value = float(raw)
-    except (TypeError, ValueError, OverflowError):
-        value = -1.0
-    if isinstance(raw, bool) or not 0 < value <= WEEK_SECONDS:
+    value = quantity.number(raw)
+    if value is None or not 0 < value <= WEEK_SECONDS:
         return invalid(field, f"{_shown(raw)} is not a number of seconds", "give more than 0, up to a week")
     return value
 
@@ -223,10 +220,8 @@ def header(raw: Any, field: str) -> Parsed:
 
 def credit_limit(raw: Any, field: str) -> Parsed:
     """Parse the credit limit of the message, one of the gateway's steps."""
-    try:
-        value = None if isinstance(raw, bool) else f"{float(raw):g}"
-    except (TypeError, ValueError, OverflowError):
-        value = None
+    credits = quantity.number(raw)
+    value = "" if credits is None else f"{credits:g}"
     if value not in CREDIT_LIMITS:
         return invalid(field, f"{_shown(raw)} is not a valid limit", f"give one of {', '.join(CREDIT_LIMITS)}")
     return value
@@ -242,7 +237,7 @@ def features(raw: Any, field: str) -> Parsed:
 
 def country(raw: Any, field: str) -> Parsed:
     """Parse a country; returns how its national numbers are read, or None for an empty value."""
-    if not raw:
+    if raw == "":
         return None
     if not isinstance(raw, str):
         problem = f"{_shown(raw)} is not a country"
@@ -286,9 +281,9 @@ def known_batch_name(raw: str) -> str:
 def tags(raw: Any, field: str) -> Parsed:
     """Parse up to 10 tags, given as a list or as one comma-separated string."""
     given = raw.split(",", 2 * MAX_TAGS) if isinstance(raw, str) else raw
-    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes):
+    if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes | bytearray):
         return invalid(field, f"{_shown(raw)} is not a list", "give a list of names")
-    ordered = sorted(given) if isinstance(given, set | frozenset) else given
+    ordered = sorted(given, key=str) if isinstance(given, set | frozenset) else given
     parsed = [label(tag, field) for tag in islice(ordered, 2 * MAX_TAGS + 1) if tag != ""]
     if len(parsed) > MAX_TAGS:
         return invalid(field, f"more than {MAX_TAGS} tags", f"give at most {MAX_TAGS}")
@@ -324,7 +319,7 @@ GATEWAY_FIELDS = (  # with the gateway's names, from its documents
               "recipient: an international number, or a national one of `country` or of the setting "
                "[numbers](numbers.md); spaces, dashes and digits of any script are normalised; a list of one number, "
                "too"),
-    FieldSpec("text", "text", text, ("content",), WORD, "Your code is 4711", "107, 113, 116",
+    FieldSpec("text", "text", text, ("content",), WORD, "Your code is 4711", "101, 107, 113, 116",
               "any text; hexadecimal only with `binary`=1, not with `unicode`=1; parts are counted as for concatenated "
                "SMS, in GSM-7 or UCS-2"),
     FieldSpec("sender", "from", senders.parse, ("from_",), NAME, "ACME", "106",
@@ -360,7 +355,7 @@ GATEWAY_FIELDS = (  # with the gateway's names, from its documents
     FieldSpec("unicode", "unicode", yes_or_no, (), SWITCH, 0, "101", "1: always UCS-2; 0: GSM-7 if the text allows it"),
     FieldSpec("udh", "udh", header, ("userDataHeader",), WORD, "06050415810000", "102",
               "user data header, hexadecimal"),
-    FieldSpec("binary", "binary", binary, (), (*NAME, "boolean"), "4a3b", "101",
+    FieldSpec("binary", "binary", binary, (), (*NAME, "boolean"), "4a3b", "101, 113",
               "8-bit data instead of text, hexadecimal; in Python, `bytes` also works; or the gateway's switch: with 1 "
                "the text, or `data`, is the data, hexadecimal"),
     FieldSpec("message_class", "mclass", whole(0, 3), (), WHOLE, 1, "101",
@@ -416,7 +411,7 @@ OWN_FIELDS = (  # of Threelane
               "seconds after the first attempt without a further one; the policy's number of attempts still applies"),
 )
 WORDS = (  # of the gateway, for what fields above say; words.py brings them into their form
-    FieldSpec("data", "data", octets(Code.INVALID), (), WORD, "4a3b", "101",
+    FieldSpec("data", "data", octets(Code.INVALID), (), WORD, "4a3b", "101, 113",
               "8-bit data instead of text, hexadecimal: the same as `binary`"),
     FieldSpec("charset", "charset", charset, (), WORD, "UTF-8", "101",
               "charset of the text; it is Unicode here, so only `UCS2-BE` and `UTF-16BE` have an effect: that of "

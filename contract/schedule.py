@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from threelane.contract import quantity
 from threelane.contract.refusal import Code, Refusal
 
 MINUTE = 60_000
@@ -38,18 +39,14 @@ def wait(raw: object, field: str) -> int | Refusal:
     """Return a delay in milliseconds, given in seconds or as a timedelta."""
     if isinstance(raw, timedelta):
         raw = raw.total_seconds()
-    if isinstance(raw, str):
-        try:
-            raw = float(raw)
-        except ValueError:
-            return _refused(field, "not a number of seconds", "write seconds, as in 90")
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or raw != raw:
+    seconds = quantity.number(raw)
+    if seconds is None:
         return _refused(field, "not a number of seconds", "write seconds, as in 90")
-    if raw < 0:
+    if seconds < 0:
         return _refused(field, "the delay is negative", "give 0 or more seconds")
-    if raw * 1000 > HORIZON:
+    if seconds * 1000 > HORIZON:
         return _refused(field, "more than 7 days ahead", "give at most 7 days, 604800 seconds")
-    return round(raw * 1000)
+    return round(seconds * 1000)
 
 
 def unix_seconds(raw: object, field: str) -> int | Refusal:
@@ -70,6 +67,7 @@ def wait_minutes(raw: object, field: str) -> int | Refusal:
 
 def _whole(raw: object) -> int | None:
     if isinstance(raw, str):
+        raw = raw.strip()
         return int(raw) if raw.isascii() and raw.isdigit() and len(raw) < _MOST_DIGITS else None
     is_number = isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 10**_MOST_DIGITS
     return raw if is_number else None  # type: ignore[return-value]

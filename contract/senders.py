@@ -27,6 +27,8 @@ def parse(raw: Any, field: str) -> str | Refusal:
     if isinstance(sender, Refusal):
         return sender
     if sender.isdigit():
+        if _written(raw).lstrip("+")[:1] == "-":
+            return _refused(field, f"the sender -{sender} is negative", _FORM)
         if sender[0] != "0":
             return sender
         digits = sender.lstrip("0")
