@@ -21,7 +21,7 @@ _CLOSING = " \t\u00a0)."
 _NEXT = re.compile(r"[/\n\r\v\f\x85\u2028\u2029]")  # between two numbers, or between groups of one
 _MOST_TAIL = 4  # digits of an extension, or of a second number in short form
 _WHOLE = 9  # digits without punctuation that are a number on their own
-_TWO = Wrong("the cell has two numbers, the second in short form", "give one number to a row")
+_TWO = Wrong("it has two numbers, the second in short form", "give each number a message of its own, in a file a row")
 _TAIL = Wrong(
     "the last digits can be an extension, or a second number in short form",
     "leave them out if they are; otherwise write the number without punctuation",

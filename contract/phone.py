@@ -41,7 +41,9 @@ def parse(raw: object, field: str = "to", reading: Reading = INTERNATIONAL) -> M
     if isinstance(raw, list | tuple):  # as the gateway's REST API has it
         if len(raw) != 1:
             return _refused(field, Wrong(f"a list of {len(raw)} recipients", "give one recipient for each message"))
-        return parse(raw[0] if not isinstance(raw[0], list | tuple) else None, field, reading)
+        if isinstance(raw[0], list | tuple):
+            return _refused(field, Wrong("a list within the list", "give a list of one number, or the number"))
+        return parse(raw[0], field, reading)
     text = _text(raw)
     if isinstance(text, Wrong):
         return _refused(field, text)

@@ -28,6 +28,7 @@ class SpelledFloat(float):
 
 MOST_EXACT_DIGITS = 15  # of a number in a spreadsheet; it writes the others as 0
 LONG_DIGITS = 10  # that are a number on their own: a point behind them is a decimal point
+LEAST_DIGITS = 7  # of an international number
 MOST_LETTERS = 100  # a longer cell holds no number
 _AS_TEXT = "format the column as text, enter the numbers again, and save the file"
 
@@ -86,6 +87,8 @@ def _bare(cell: str) -> str:
 
 def _decimals(found: re.Match[str]) -> str | Problem:
     whole, fraction = found[1], found[2]
+    if len(fraction) >= LEAST_DIGITS and fraction.strip("0") and "," in found[0]:
+        return _numbers(2)  # as the gateway writes several recipients; no spreadsheet writes so many decimals
     return _without_fraction(whole, fraction, found[0])
 
 
@@ -153,8 +156,14 @@ def _without_number(text: str) -> Problem | None:
 
 
 def _several(text: str) -> Problem | None:
-    numbers = [piece for piece in _TWO.split(text) if sum(letter.isdigit() for letter in piece) >= 7]
-    return Problem("the cell has two numbers", "give one number to a row") if len(numbers) > 1 else None
+    numbers = [piece for piece in _TWO.split(text) if sum(letter.isdigit() for letter in piece) >= LEAST_DIGITS]
+    return _numbers(len(numbers)) if len(numbers) > 1 else None
+
+
+def _numbers(count: int) -> Problem:
+    return Problem(
+        f"it has {'two' if count == 2 else count} numbers", "give each number a message of its own, in a file a row"
+    )
 
 
 # fmt: off

@@ -104,6 +104,10 @@ def test_a_plus_is_kept(cell: str) -> None:
         ("27831234506; 27831234507", "two numbers"),
         ("27831234506\n27831234507", "two numbers"),
         ("0831234506 or 0831234507", "two numbers"),
+        ("27831234506,27831234507", "two numbers"),
+        ("27831234506, 27831234507", "two numbers"),
+        ("+27831234506,27831234510", "two numbers"),
+        ("27831234506,27831234507,27831234508", "3 numbers"),
     ],
 )
 def test_a_cell_that_lost_a_digit_is_refused_for_what_it_is(cell: str, problem: str) -> None:
