@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from threelane.contract import kinds, lookalike, whatsapp
 from threelane.contract import text as texts
 from threelane.contract.cut import Cut, NotCut, cut
-from threelane.contract.invisible import TRAILING, is_invisible
+from threelane.contract.invisible import TRAILING, empty, is_invisible
 from threelane.contract.opt_out_line import OptOutLine
 from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.contract.text import GSM_7, Alphabet, Encoding, Size
@@ -42,7 +42,7 @@ def read(
         header_octets = udh_octets or (kinds.HEADER_OCTETS if given.get("type") in kinds.OLD else 0)
         return _binary(given, spelt, binary, header_octets, most)
     if is_invisible(text):
-        return _empty(text)
+        return empty(text, "text")
     try:
         return _text(given, text, udh_octets, most, line, alphabet)
     except UnicodeEncodeError as broken:
@@ -52,18 +52,6 @@ def read(
             problem=f"half of a surrogate pair at character {broken.start + 1}",
             remedy="the text was cut or decoded wrongly before this call: send it whole, as UTF-8",
         )
-
-
-def _empty(text: str) -> Refusal:
-    shown = sorted({f"U+{ord(letter):04X}" for letter in text if not letter.isspace()})[:5]
-    return Refusal(
-        code=Code.EMPTY,
-        field="text",
-        problem=f"the text shows nothing: its characters are invisible ({', '.join(shown)})"
-        if shown
-        else "the text is empty",
-        remedy="give it a text",
-    )
 
 
 def _binary(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from threelane.contract.refusal import Code, Refusal
+
 # Letters and symbols without a shape; their category alone does not say so.
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\U0001d159")  # Hangul fillers, Braille blank, null note head
 _VISIBLE_FORMATS = frozenset("\u06dd\u070f\u08e2\u0890\u0891\U000110bd\U000110cd") | frozenset(
@@ -25,6 +27,19 @@ def is_invisible(text: str) -> bool:
     if "!" <= first <= "~":  # the usual case
         return False
     return not any(map(_shows, text))
+
+
+def empty(text: str, field: str) -> Refusal:
+    """Return the refusal of a text that shows nothing, with its characters."""
+    shown = sorted({f"U+{ord(letter):04X}" for letter in text if not letter.isspace()})[:5]
+    return Refusal(
+        code=Code.EMPTY,
+        field=field,
+        problem=f"the text shows nothing: its characters are invisible ({', '.join(shown)})"
+        if shown
+        else "the text is empty",
+        remedy="give it a text",
+    )
 
 
 def _shows(letter: str) -> bool:

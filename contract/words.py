@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from threelane.contract import fields, kinds, whatsapp
+from threelane.contract.invisible import empty, is_invisible
 from threelane.contract.refusal import Code, Refusal, invalid
 
 _CONCERNED = frozenset({"data", "charset", "handset_receipt", "message_class", "type", "binary", "channel"})
@@ -20,6 +21,9 @@ def settle(given: dict[str, Any], spelt: dict[str, str]) -> Refusal | None:
     if _CONCERNED.isdisjoint(given):
         return None  # the usual case
     if given.pop("charset", "") == fields.UCS_2:
+        if given.get("unicode") is False:
+            problem = "a charset of UCS-2, and unicode=0"
+            return invalid(spelt["charset"], problem, "leave one of the two out: unicode=0 sends GSM-7 where it can")
         given["unicode"] = True
         spelt.setdefault("unicode", spelt["charset"])
     if "handset_receipt" in given and given["handset_receipt"] == bool(given.get("callback", 7)):
@@ -45,6 +49,8 @@ def _settle_data(given: dict[str, Any], spelt: dict[str, str]) -> Refusal | None
                 remedy = "write the octets as pairs of hexadecimal digits, or leave binary out"
                 return invalid(spelt["text"], "binary=1, and the text is not hexadecimal", remedy)
             data = data.lower()
+        if not data and (template := spelt.get("template") or spelt.get("values")):
+            return invalid(template, "a template and binary=1", "give the octets as data, or leave binary out")
         given["binary"] = data
     if data:
         given["binary"] = data
@@ -66,6 +72,8 @@ def _settle_type(given: dict[str, Any], spelt: dict[str, str]) -> Refusal | None
         return Refusal(code=Code.EMPTY, field=spelt["type"], problem=problem, remedy="give data, hexadecimal")
     if kind not in kinds.OF_TEXT:
         return invalid(spelt["text"], f"a text for {kind}", "give its octets as data, hexadecimal")
+    if is_invisible(text):
+        return empty(text, spelt["text"])
     octets = kinds.octets_of(text, spelt["text"])
     if isinstance(octets, Refusal):
         return octets

@@ -129,3 +129,65 @@ def test_hexadecimal_with_unicode_stays_a_text() -> None:
     answer = message.parse({"to": TO, "text": "00480069", "unicode": 1}, NOW)
     assert isinstance(answer, Draft)
     assert "00480069" == answer.message.text
+
+
+@pytest.mark.parametrize("more", [{"template": "order"}, {"template": "order@2", "values": {"name": "Ana"}}])
+def test_the_switch_of_binary_data_with_a_template_is_refused(more: dict[str, object]) -> None:
+    """The text of a template is not decoded; without the switch it would go out as a text of digits."""
+    answer = message.parse({"to": TO, "binary": 1, **more}, NOW)
+    assert isinstance(answer, Refusal)
+    assert (Code.INVALID, "template", "a template and binary=1") == (answer.code, answer.field, answer.problem)
+
+
+def test_a_charset_that_contradicts_unicode_is_refused() -> None:
+    """One of the two would be without effect; the charset of any other text says nothing about its encoding."""
+    answer = message.parse({"to": TO, "text": "Hello", "charset": "UCS2-BE", "unicode": 0}, NOW)
+    assert isinstance(answer, Refusal)
+    assert (Code.INVALID, "charset") == (answer.code, answer.field)
+
+    others = [("UCS2-BE", 1), ("UTF-8", 0), ("UTF-8", 1)]
+    parsed = [message.parse({"to": TO, "text": "x", "charset": name, "unicode": on}, NOW) for name, on in others]
+    assert [Draft] * 3 == [type(one) for one in parsed]
+
+
+@pytest.mark.parametrize("kind", sorted(kinds.OF_TEXT))
+@pytest.mark.parametrize("text", [" ", "\n", "\u200b", " \u2060 "])
+def test_a_text_that_shows_nothing_is_refused_for_an_old_type_too(kind: str, text: str) -> None:
+    """With the code of every other empty text."""
+    answer = message.parse({"to": TO, "type": kind, "content": text}, NOW)
+    assert isinstance(answer, Refusal)
+    assert (Code.EMPTY, "content") == (answer.code, answer.field)
+    assert answer.problem.startswith("the text ")
+
+
+@pytest.mark.parametrize("to", [[[TO]], [(TO,)], [[]]])
+def test_a_list_in_a_list_is_named(to: object) -> None:
+    """Not the type of what was made of it."""
+    assert "a list within the list" == refused_to(to).problem
+
+
+def refused_to(to: object) -> Refusal:
+    answer = message.parse({"to": to, "text": "Hello"}, NOW)
+    assert isinstance(answer, Refusal)
+    return answer
+
+
+SAMPLES: tuple[object, ...] = (
+    *(0, -1, 9, 10**30, 1.5, float("nan"), True, "", " ", "-1", "1_0", "abc", "06", "ab" * 11_000, "\0", "\ud800"),
+    *(b"1", b"ab", bytearray(b"1"), [], ["a", b"b"], [[]], {}, {"a": {}}, set("ab"), object(), None),
+)
+
+
+@pytest.mark.parametrize("name", sorted(fields.BY_SPELLING))
+def test_a_value_is_refused_with_a_code_that_the_table_has(name: str) -> None:
+    """docs/fields.md has the codes of each field; no sample raises, and no octets become a text."""
+    field, content = fields.BY_SPELLING[name], {"to": TO, "text": "Hello"}
+    if name in ("content", "binary", "data", "template"):
+        del content["text"]
+    for sample in SAMPLES:
+        message_of_it = {key: value for key, value in content.items() if key != name} | {name: sample}
+        answer = message.parse(message_of_it, NOW)
+        if isinstance(answer, Refusal) and answer.field.partition(".")[0] == name and sample not in (None, ""):
+            assert answer.code in field.codes.split(", "), (sample, answer)
+        if isinstance(sample, bytes | bytearray) and name not in ("binary", "data"):
+            assert isinstance(answer, Refusal), sample
