@@ -10,14 +10,24 @@ from threelane.contract.refusal import Refusal, invalid
 _CREDENTIALS = frozenset({
     "apiid", "user", "username", "password", "sessionid", "apikey", "authorization", "authtoken", "token",
 })  # fmt: skip
+_NO_SECRET = frozenset({"user", "username"})  # a name of a person, in tables
 _WHATSAPP = frozenset({"media", "hsm", "location", "contacts", "previewfirsturl", "encryptionkey"})
 _QUERY = frozenset({"apimsgid", "apimessageid", "momsgid", "msisdn", "batchid"})
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a name is that of credentials, whose values are never repeated."""
+    return _plain(name) in _CREDENTIALS - _NO_SECRET
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter not in "_- ")
 
 
 def refuse(name: object) -> Refusal:
     """Return the refusal of a name that is none of a field: credentials, other requests' parameters, or unknown."""
     field = str(name)[:40].encode("utf-8", "backslashreplace").decode()
-    plain = field.lower().replace("_", "").replace("-", "")
+    plain = _plain(field)
     if plain in _CREDENTIALS:
         return invalid(
             field,

@@ -59,8 +59,6 @@ EXACT_ONLY = frozenset(
         "charset",
         "message_class",
         "scheduled_time",
-        "deliv_time",
-        "concat",
         "tags",
         "batch",
         "producer",
@@ -99,6 +97,7 @@ def shown(name: str) -> str:
     return f'"{plain}"' if re.search(r"\W", plain) or not plain else plain
 
 
+_WITH_UNDERSCORE = {name: name for name in EXACT_ONLY if "_" in name.strip("_")}  # no name of an address book
 _EXACT = {*BY_SPELLING, COUNTRY} - {"content"}  # a synonym of text, as others in any case
 _BY_KEY = {key(name): name for name in reversed([*BY_SPELLING, COUNTRY]) if name not in EXACT_ONLY} | {
     key(synonym): field for field, synonyms in SYNONYMS.items() for synonym in synonyms
@@ -113,7 +112,7 @@ def is_number_column(name: str) -> bool:
 
 def field_of(name: str) -> str:
     """Return the field whose name a column has, or ""."""
-    if name in _EXACT:
+    if name in _EXACT or (name := _WITH_UNDERSCORE.get(name.lower(), name)) in _EXACT:
         return name
     return "to" if is_number_column(name) else _BY_KEY.get(key(name), "")
 

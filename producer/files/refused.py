@@ -7,7 +7,7 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, NamedTuple
@@ -15,9 +15,10 @@ from typing import IO, NamedTuple
 import msgspec
 
 from threelane.contract.errors import Refused
+from threelane.contract.no_field import is_secret
 from threelane.contract.refusal import Code, Refusal, invalid
 from threelane.producer.files.dialect import is_blank
-from threelane.producer.files.headers import REPORT, report_start
+from threelane.producer.files.headers import REPORT, clean, key, report_start
 from threelane.producer.files.row import FileRow
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -41,8 +42,9 @@ _decode = msgspec.json.Decoder(_Line).decode
 class Report:
     """The refused rows of a run, on disk until the report is written: they take no memory."""
 
-    def __init__(self) -> None:
-        """Start without rows."""
+    def __init__(self, used: Collection[str] = ()) -> None:
+        """Start without rows; ``used`` are headers and placeholders of credentials that are part of a text."""
+        self._used = frozenset(map(key, used))
         self._lines: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed by close()
         self._names: dict[tuple[str, ...], None] = {}
         self._union: dict[str, None] = {}
@@ -50,7 +52,7 @@ class Report:
 
     def add(self, row: FileRow, answer: Refused) -> None:
         """Add a row with the reason of its refusal."""
-        names, cells = _own(row.header, row.cells)
+        names, cells = self._without_secrets(*_own(row.header, row.cells))
         if names and len(self._names) < 2:
             self._names[names] = None
         self._union.update(dict.fromkeys(names))
@@ -58,6 +60,16 @@ class Report:
         why = (str(row.line), str(answer.code), f"{answer.field}: {answer.problem}", _remedy(answer))
         line = _Line(*(tuple(map(_escaped, values)) for values in (names, cells, why)))
         self._lines.write(msgspec.json.encode(line) + b"\n")
+
+    def _without_secrets(
+        self, names: tuple[str, ...], cells: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        secret = {place for place, name in enumerate(names) if is_secret(clean(name)) and key(name) not in self._used}
+        if not secret:
+            return names, cells
+        return tuple(one for place, one in enumerate(names) if place not in secret), tuple(
+            one for place, one in enumerate(cells) if place not in secret
+        )
 
     def write(self, file: Path) -> None:
         """Write the report as UTF-8 that Excel recognises; a file is replaced when the report is complete.

@@ -108,6 +108,15 @@ def test_an_option_is_for_the_rows_without_a_value_of_their_own(
     assert [b"own", b"all"] == [client.hget(keys.record(one), "centre") for one in ids]
 
 
+def test_an_ignored_column_that_is_a_field_in_lower_case_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+    """Address books have a Queue and a Validity of their own; who means the field reads how to write it."""
+    file = tmp_path / "some.csv"
+    file.write_text("to,text,Queue,Validity,Notes\n27831234567,Hi,1,30,x\n", encoding="utf-8")
+    completed = typed("bulk", *INTERNATIONAL, str(file), "--dry-run", environment=environment)
+    assert "ignored columns: Queue, Validity, Notes" in completed.stderr
+    assert "only in lower case, these are fields: queue, validity" in completed.stderr
+
+
 def test_a_dry_run_reports_parts_cost_and_refusals_and_sends_nothing(
     environment: dict[str, str], client: redis.Redis, people: Path
 ) -> None:

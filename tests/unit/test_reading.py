@@ -113,6 +113,13 @@ def test_the_names_of_the_documentation_count_in_any_case() -> None:
     assert "" == headers.field_of("Type")
 
 
+@pytest.mark.parametrize("name", ["deliv_time", "scheduled_time", "concat", "message_class", "msg_type", "cliMsgId"])
+def test_names_that_only_clickatell_has_count_in_any_case(name: str) -> None:
+    """A time of delivery that is ignored sends the message at once."""
+    assert [name] * 3 == [headers.field_of(one) for one in (name.upper(), name.title(), name)]
+    assert "" == headers.field_of("Scheduled time")  # of an appointment
+
+
 @pytest.mark.parametrize(
     ("header", "columns", "sentence"),
     [
@@ -264,6 +271,21 @@ def refused_of(content: bytes | str, report: Path) -> list[Refusal]:
     bad = [(one, one.content) for one in read(content) if isinstance(one.content, Refusal)]
     written_to(report, *((one, Refused.from_refusal(problem)) for one, problem in bad))
     return [problem for _, problem in bad]
+
+
+def test_the_report_of_refused_rows_has_no_credentials(tmp_path: Path) -> None:
+    """They are no field, so nothing of the row is lost; those that a text uses are part of the message."""
+    answer = Refused(code=Code.INVALID, field="to", problem="p", remedy="r")
+    header, cells = ("to", "Password", "API key", "session_id", "user"), ("1", "s3cret", "k3y", "s1d", "Ana")
+    row = FileRow(1, 2, {}, header=header, cells=cells)
+    for used, kept in ((), "to,user,line,"), (("password",), "to,Password,user,line,"):
+        found = refused.Report(used)
+        found.add(row, answer)
+        found.write(tmp_path / "refused.csv")
+        found.close()
+        written = (tmp_path / "refused.csv").read_text(encoding="utf-8-sig")
+        assert (kept, bool(used)) == (written[: len(kept)], "s3cret" in written)
+        assert not {"k3y", "s1d"} & set(written.replace("\n", ",").split(","))
 
 
 def test_the_report_of_refused_rows_gives_each_cell_back_as_it_was(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def bulk(
         values,
         number_rules(numbers, country or values.pop(COUNTRY, "")),
     )
-    refused = RefusedRows(refused_file, file)
+    refused = RefusedRows(refused_file, file, {*job.how.wanted, *job.how.columns.values()})
     try:
         most_percent = canaries.parse_percent(max_fail)
     except ValueError as no_share:

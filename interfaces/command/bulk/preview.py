@@ -12,7 +12,7 @@ from threelane.interfaces.command.printing import err, print_json
 from threelane.interfaces.command.values import masked
 from threelane.producer.client import Producer
 from threelane.producer.files.earlier import Earlier
-from threelane.producer.files.headers import listed
+from threelane.producer.files.headers import EXACT_ONLY, listed
 from threelane.producer.files.past import with_known
 from threelane.producer.files.preview import Shown, first_messages
 from threelane.producer.files.row import Noticed
@@ -55,6 +55,8 @@ def _how(noticed: Noticed) -> list[str]:
         lines.append("columns: " + ", ".join(f"{field} is {listed([header])}" for field, header in renamed.items()))
     if noticed.ignored:
         lines.append(f"ignored columns: {listed(noticed.ignored)}")
+    if fields := [name.lower() for name in noticed.ignored if name not in EXACT_ONLY and name.lower() in EXACT_ONLY]:
+        lines.append(f"only in lower case, these are fields: {listed(fields)}")
     return lines
 
 

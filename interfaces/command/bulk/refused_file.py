@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -34,12 +35,12 @@ class RefusedRows:
     A report that cannot be written ends the command at the start.
     """
 
-    def __init__(self, file: Path | None, read: Path) -> None:
-        """Check the option against the file that is read."""
+    def __init__(self, file: Path | None, read: Path, used: Collection[str] = ()) -> None:
+        """Check the option against the file that is read; ``used`` are columns of credentials that the report keeps."""
         self.number = 0
         self.codes: set[str] = set()
         self.first: list[ShownRow] = []
-        self._file, self._report = file, Report() if file else None
+        self._file, self._report = file, Report(used) if file else None
         if file is None:
             return
         if file.exists() and read.exists() and file.samefile(read):
