@@ -30,6 +30,7 @@ KIND = "voucher"
 MOST_VOUCHER = 64  # characters
 TAKE_SECONDS = 5.0  # until a worker takes a request, if any is to
 LOOK_SECONDS = 0.05
+_NOT_TAKEN = "no worker takes the request: all are busy with other requests, or of an earlier version; threelane health"
 _SEE_DOCTOR = "see threelane doctor --live"
 _REMEDIES = {
     Concern.VOUCHER: "check the voucher",
@@ -50,7 +51,7 @@ def by_worker(client: redis.Redis) -> Call:
         request = account_requests.put(client, query, now, msisdn)
         taken = _wait(client, request, TAKE_SECONDS, AccountResult.TAKEN)
         if taken is None and account_requests.withdraw(client, request):
-            return _not_called("no worker takes the request: see threelane health; workers of earlier versions do not")
+            return _not_called(_NOT_TAKEN)
         if taken is not None and taken.result is not AccountResult.TAKEN:
             return taken
         if query is AccountQuery.VOUCHER and not account_requests.hand_over(client, request, voucher):
@@ -112,7 +113,7 @@ def problem(query: AccountQuery, found: AccountAnswer) -> tuple[str, str]:
 
 def parse_voucher(raw: str) -> SecretStr:
     """Return a voucher; raises ValueError, without the voucher in its text."""
-    text = raw.strip()
+    text = raw.removeprefix("\ufeff").strip()  # the byte order mark of an editor on Windows
     if not text or len(text) > MOST_VOUCHER or not (text.isascii() and text.isprintable() and " " not in text):
         raise ValueError(f"a voucher is one word of 1 to {MOST_VOUCHER} letters, digits or signs; copy it again")
     return SecretStr(text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,7 @@ from threelane.store import keys, rows
 LAPSE_MS = 10_000  # a request that no worker has taken by then is not taken any more
 VOUCHER_SECONDS = 5.0  # how long a worker that took a voucher's request listens for the voucher
 NO_VOUCHER = SecretStr("")
+_MOST_READ = 100  # requests at once
 _KEEP_MS = 30_000  # of the requests, after the latest
 _ANSWER_KEPT_MS = 60_000
 
@@ -73,6 +74,7 @@ class AccountAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     balance: float | None = None
     routable: bool | None = None
     charge: float | None = None
+    redeemed: bool | None = None
     code: str = ""
     concern: Concern = Concern.NOTHING
     text: str = ""
@@ -119,15 +121,19 @@ def hand_over(client: redis.Redis, request: AccountRequest, voucher: SecretStr) 
     return bool(client.publish(keys.voucher_channel(request.id), voucher.get_secret_value()))
 
 
-async def first(client: redis.asyncio.Redis, now: int) -> tuple[bytes, AccountRequest] | None:
-    """Return the oldest request and its row; removes what has lapsed or cannot be read."""
+async def first(
+    client: redis.asyncio.Redis, now: int, queries: Collection[AccountQuery]
+) -> tuple[bytes, AccountRequest] | None:
+    """Return the oldest request of some kinds and its row; removes what has lapsed or cannot be read."""
     found: Any = await rows.unless_damaged_async(
-        keys.ACCOUNT_REQUESTS, client.zrange(keys.ACCOUNT_REQUESTS, 0, 0, withscores=True)
+        keys.ACCOUNT_REQUESTS, client.zrange(keys.ACCOUNT_REQUESTS, 0, _MOST_READ - 1, withscores=True)
     )
     for row, lapses_at in found or ():
         request = rows.decode(keys.ACCOUNT_REQUESTS, "", row, _request)
         if request is not None and lapses_at > now:
-            return row, request
+            if request.query in queries:
+                return row, request
+            continue
         await client.zrem(keys.ACCOUNT_REQUESTS, row)
     return None
 

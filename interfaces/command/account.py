@@ -40,7 +40,9 @@ def balance(as_json: Json = False) -> None:
     """Show the state and the balance of the account, as the gateway reports it now."""
     found = _made(lambda call, api, _: account.balance(call, api))
     _end_unless_answered(AccountQuery.BALANCE, found, as_json=as_json)
-    print_line(f"the account {found.account} of the API {found.gateway} is active; balance {found.balance:g}")
+    of_api = f" of the API {found.gateway}"
+    whose = f" {found.account}{of_api}" if "/" in found.account else of_api  # without a name: by the key of the API
+    print_line(f"the account{whose} is active; balance {found.balance:g}")
 
 
 @app.command(epilog="Example: threelane account coverage 27831234567")

@@ -52,10 +52,11 @@ class Asking:
     async def _run(self) -> None:
         client = connect_async(self._settings)
         self.context = context = Context(client, gateway(self._settings), self._settings)
-        task = asyncio.create_task(repeat(requests.DUTY, cast("Any", context)))
+        duties = (requests.DUTY, requests.VOUCHER_DUTY)
+        tasks = [asyncio.create_task(repeat(one, cast("Any", context))) for one in duties]
         self._ready.set()
         await asyncio.to_thread(self._ended.wait)
-        await end([task])
+        await end(tasks)
         await context.gateway.close()
         await client.aclose()
 

@@ -127,7 +127,7 @@ def test_a_voucher_is_redeemed_and_stored_nowhere(
     """The append-only file has each command that wrote a key; tests/watch.py looks at the logs of all processes."""
     before = _credit(sandbox)
     file = tmp_path / "voucher.txt"
-    file.write_text(VOUCHER + "\n")
+    file.write_text(VOUCHER + "\n", encoding="utf-8-sig")  # as editors on Windows write it
     sent = {"voucher": VOUCHER}
     ways: dict[str, Callable[[], object]] = {
         "http": lambda: api.request("POST", "/v1/account/voucher", sent, api.key("ops", operator=True)),
@@ -215,6 +215,22 @@ def test_after_a_lost_answer_the_outcome_is_unknown_and_nothing_is_repeated(
 
 
 @needs_vouchers
+def test_a_balance_is_read_while_a_voucher_waits_for_its_answer(
+    api: Api, sandbox: Running, asking: Asking, here: dict[str, str], client: redis.Redis
+) -> None:
+    """An operator who sees no answer to the voucher looks at the balance, with one worker, too."""
+    sandbox.control("POST", "faults", {"do": "hang_after", "command": "token_pay"})
+    key = api.key("ops", operator=True)
+    redeeming = threading.Thread(target=api.request, args=["POST", "/v1/account/voucher", {"voucher": VOUCHER}, key])
+    redeeming.start()
+    wait_until(lambda: list(client.scan_iter(keys.account_answer("*"))), what="the voucher to be taken")
+    found = api.request("GET", "/v1/account/balance", key=key)
+    assert (200, True) == (found.status, redeeming.is_alive())
+    redeeming.join()
+    assert ["unknown"] == _audited(client)
+
+
+@needs_vouchers
 def test_a_redeemed_voucher_lets_the_balance_be_read_at_once(
     asking: Asking, here: dict[str, str], client: redis.Redis
 ) -> None:
@@ -260,6 +276,7 @@ def test_a_request_that_no_worker_takes_is_withdrawn(client: redis.Redis, monkey
     client.zadd(keys.WORKERS, {"w1": int(now() * 1000)})
     found = account.balance(account.by_worker(client), API.name)
     assert (AccountResult.NOT_CALLED, 0) == (found.result, client.zcard(keys.ACCOUNT_REQUESTS))
+    assert "busy with other requests, or of an earlier version" in found.text
 
 
 def test_a_worker_that_may_not_call_leaves_requests_to_one_that_may(

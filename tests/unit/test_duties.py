@@ -27,7 +27,7 @@ STOP_WHILE_DRAINING = {
     *("release", "resolve", "sweep", "poll", "balance", "stop", "erase", "probe_gateway", "log_in"),
     *("resolve_lane_1", "sample", "hurry"),
     *("look_at_queue_1", "release_lane_1", "look_at_queues"),
-    *("confirm", "copy_outcomes", "pauses", "account_requests"),
+    *("confirm", "copy_outcomes", "pauses", "account_requests", "account_vouchers"),
 }
 ANOTHER = """
 from threelane.worker.process.duty import Duty

@@ -41,6 +41,7 @@ async def ask(
         balance=found.balance,
         routable=found.routable,
         charge=found.charge,
+        redeemed=found.redeemed,
         code=found.code,
         concern=found.concern,
         text=text[:MOST_LETTERS],
@@ -88,7 +89,7 @@ def of_payment(payment: Payment, table: Table) -> AccountAnswer:
     a code that nobody knows, the voucher may be redeemed.
     """
     if payment.paid:
-        return AccountAnswer(result=AccountResult.ANSWERED)
+        return AccountAnswer(result=AccountResult.ANSWERED, redeemed=True)
     if payment.code:
         return _coded(payment.code, payment.text, table)
     result = UNKNOWN if payment.paid is None else NOT_CALLED

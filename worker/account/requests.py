@@ -1,6 +1,12 @@
-"""Requests: a worker takes operators' requests to the gateway one by one, makes the call and writes the answer."""
+"""Requests: a worker takes operators' requests to the gateway one by one, makes the call and writes the answer.
+
+Vouchers are taken beside the others, so that a balance can be read while a voucher waits for its answer.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
 
 from threelane.contract.features import able
 from threelane.runtime import logs
@@ -18,9 +24,9 @@ CALLS = 3
 """The most calls of one request: the command, a renewed login, and the command again."""
 
 
-async def _round(context: WorkerContext) -> bool:
+async def _round(context: WorkerContext, queries: Collection[AccountQuery]) -> bool:
     now = context.clock.now()
-    found = await account_requests.first(context.client, now)
+    found = await account_requests.first(context.client, now, queries)
     if found is None:
         return False
     row, request = found
@@ -78,4 +84,10 @@ def _why_not() -> str:
     return "; ".join(READINESS.reasons.values()) or "the gateway does not answer; see threelane holds"
 
 
-DUTY = Duty(name="account_requests", interval_seconds=LOOK_SECONDS, work=_round, while_draining=False)
+def _duty(name: str, *queries: AccountQuery) -> Duty[WorkerContext]:
+    work = partial(_round, queries=queries)
+    return Duty(name=name, interval_seconds=LOOK_SECONDS, work=work, while_draining=False)
+
+
+DUTY = _duty("account_requests", AccountQuery.BALANCE, AccountQuery.COVERAGE)
+VOUCHER_DUTY = _duty("account_vouchers", AccountQuery.VOUCHER)

@@ -51,6 +51,7 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     poll.DUTY,
     credit.DUTY,
     requests.DUTY,
+    requests.VOUCHER_DUTY,
     late.DUTY,
     stop.DUTY,
     reply.DUTY,
