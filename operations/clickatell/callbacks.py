@@ -18,7 +18,7 @@ _CALLBACKS = (
     ("status callback", "apimsgid, charge, climsgid, from, status, timestamp, to", "worker/inbound/central.py:read",
      "tests/unit/test_inbound_central.py::test_a_status_is_understood_in_every_form"),
     ("retries of a status", "after 2, 4, 8 ... 128 minutes and 3 days", "sandbox/callbacks.py:RETRIES_AFTER_SECONDS",
-     "tests/integration/test_callback_forms.py::test_a_callback_that_comes_eight_times_has_one_effect"),
+     "tests/sandbox/test_sandbox_callbacks.py::test_a_callback_is_given_up_after_eight_retries"),
     ("reply callback", "api_id, momsgid, from, timestamp, text, to", "worker/inbound/central.py:read",
      "tests/unit/test_inbound_central.py::test_a_reply_is_understood_in_every_form"),
     ("retries of a reply", "after 2, 4, 8, 16 and 25 minutes",

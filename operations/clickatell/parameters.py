@@ -5,6 +5,8 @@ from __future__ import annotations
 from threelane.operations.clickatell.item import Document, Item
 
 _EXTREMES = "tests/extremes/test_fields.py::test_intake_and_sandbox_agree_on_the_extremes_of_a_field"
+_TIMES = "tests/extremes/test_times.py::test_every_time_and_validity_that_intake_accepts_the_sandbox_takes"
+_CREDENTIALS = "tests/unit/test_wire.py::test_the_credentials_of_an_account_travel_as_they_are_set"
 _ON_THE_WIRE = "tests/unit/test_features.py::test_a_feature_is_sent_as_declared_or_refused"
 
 # fmt: off
@@ -18,18 +20,18 @@ _SHARED = (  # (HTTP's name, REST's name), meaning, where, test
     (("climsgid", "clientMessageId"), "id by which a message is found again: ours on the wire",
      "contract/message_id.py:identify",
      "tests/unit/test_http_gateway.py::test_the_client_id_is_ours_with_any_id_of_the_caller"),
-    (("concat", "maxMessageParts"), "most parts", "gateways/http/gateway.py:form", _EXTREMES),
+    (("concat", "maxMessageParts"), "most parts", "contract/fields.py:FIELDS", _EXTREMES),
     (("callback", "callback"), "which statuses are reported, 0 to 7", "contract/fields.py:FIELDS",
      "tests/sandbox/test_sandbox_callbacks.py::test_each_mask_pushes_its_statuses_and_no_other"),
     (("mo", "mo"), "only routes on which the recipient can reply", "contract/fields.py:FIELDS", _ON_THE_WIRE),
     (("unicode", "unicode"), "the text is UCS-2", "contract/text.py:measure",
-     "tests/sandbox/test_sandbox_rest.py::test_ucs2_is_sent_as_hex"),
+     _ON_THE_WIRE),
 )
 _HTTP = (
     ("scheduled_time", "Unix time of delivery, up to 7 days ahead", "contract/message.py:gateway_time",
-     "tests/integration/test_words.py::test_a_request_in_the_gateways_words_is_taken_by_the_http_api_as_it_is"),
+     _TIMES),
     ("deliv_time", "minutes until delivery, up to 10080", "gateways/xml/gateway.py:order",
-     "tests/extremes/test_times.py::test_a_delivery_time_that_the_sandbox_refuses_intake_refuses_with_its_code"),
+     _TIMES),
     ("apimsgid", "the gateway's id", "gateways/http/gateway.py:HttpGateway.status",
      "tests/integration/test_poll.py::test_a_message_whose_id_the_gateway_does_not_find_is_looked_up_by_the_gateway_s_own"),
     ("charge", "credits that a message cost", "gateways/http/gateway.py:read_charge",
@@ -43,9 +45,9 @@ _HTTP = (
     ("token", "voucher of token_pay: never in a log", "operations/account.py:redeem",
      "tests/integration/test_account.py::test_a_voucher_is_redeemed_and_stored_nowhere"),
     ("api_id", "credential: the API, or a Portal API key", "gateways/http/__init__.py:CREDENTIALS",
-     "tests/unit/test_wire.py::test_credentials_travel_in_the_body_and_never_in_the_address"),
+     _CREDENTIALS),
     ("user", "credential: the account's name", "gateways/http/__init__.py:CREDENTIALS",
-     "tests/unit/test_wire.py::test_credentials_travel_in_the_body_and_never_in_the_address"),
+     _CREDENTIALS),
     ("password", "credential: never in a log", "gateways/http/__init__.py:CREDENTIALS",
      "tests/integration/test_log_and_metrics.py::test_no_log_shows_a_text_a_whole_number_or_a_secret"),
     ("session_id", "login session of 15 minutes, shared by all workers", "worker/gateway/session.py:GatewaySession",
@@ -62,9 +64,8 @@ _REST = (
      "tests/integration/test_words.py::test_every_old_type_is_sent_once_by_type_and_data"),
     ("requiredFeatures", "what a route must support, as a bit mask", "contract/fields.py:features", _EXTREMES),
     ("scheduledDeliveryTime", "time of delivery in GMT", "contract/schedule.py:instant",
-     "tests/extremes/test_times.py::test_every_time_and_validity_that_intake_accepts_the_sandbox_takes"),
-    ("udh", "user data header", "contract/fields.py:header",
-     "tests/unit/test_text.py::test_a_header_takes_its_room_from_the_text"),
+     _TIMES),
+    ("udh", "user data header", "contract/fields.py:header", _EXTREMES),
     ("validityPeriod", "minutes in which the message may be sent", "contract/schedule.py:expiry",
      "tests/integration/test_validity.py::test_the_gateway_gets_the_remaining_validity"),
     ("bypassDNCCheck", "skips the do-not-contact look-up: needs the bypass right",

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from threelane.contract.fields import FIELDS, FieldSpec
+from threelane.contract.fields import FIELDS, WORDS, FieldSpec
 from threelane.contract.gateways import ABILITIES, FEATURES, NEVER, OURS, Declaration, declared, resolve
 from threelane.store.states import Status
 from threelane.worker.gateway.tables import is_table
 from threelane.worker.policy import statuses
 from threelane.worker.policy.rule import Rule, Table
 
+_IN_FIELD = {"data": "binary", "charset": "unicode"}  # a word of the gateway -> the field that it is brought into
 _FIELD_OF = {"flash": "type"}  # a feature -> the field by which a caller asks for it, if the names differ
 
 
@@ -21,10 +22,17 @@ def fields() -> Iterator[str]:
     yield _row("field", "Clickatell's name and synonyms", *(one.title for one in declared().values()))
     yield _line(2 + len(declared()))
     for field in FIELDS:
-        names = [f"`{name}`" for name in (field.gateway_name, *field.aliases) if name != field.name]
-        yield _row(
-            f"`{field.name}`", ", ".join(names) or "the same", *(_carried(field, one) for one in declared().values())
-        )
+        carried = (_carried(field, one) for one in declared().values())
+        yield _row(f"`{field.name}`", ", ".join(_names(field)) or "the same", *carried)
+    for field in WORDS:
+        carried = (f"as `{_IN_FIELD[field.name]}`" for _ in declared())
+        yield _row(f"`{field.name}`", ", ".join(_names(field)) or "the same", *carried)
+
+
+def _names(field: FieldSpec) -> list[str]:
+    """Return the other names of a field: the gateway's, its synonyms, and those of its other forms."""
+    names = (field.gateway_name, *field.aliases, *(form.name for form in field.forms))
+    return [f"`{name}`" for name in names if name != field.name]
 
 
 def _carried(field: FieldSpec, gateway: Declaration) -> str:

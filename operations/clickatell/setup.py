@@ -8,22 +8,21 @@ _PORTAL_MAP = "gateways/http/__init__.py:CREDENTIALS"
 _ANY_API_ID = "tests/sandbox/test_sandbox_auth.py::test_an_api_id_is_a_string_of_any_form"
 _STOP = "worker/reply/words.py:LISTS"
 _STOPS = "tests/integration/test_stop.py::test_each_word_to_stop_suppresses_at_once"
-_MISSING = (
-    "tests/integration/test_credentials.py::test_a_worker_without_its_credentials_ends_with_code_2_and_their_names"
-)
+_MISSING = "tests/unit/test_vectors_wire.py::test_a_missing_credential_is_named"
+_AS_SET = "tests/unit/test_wire.py::test_the_credentials_of_an_account_travel_as_they_are_set"
 
 # fmt: off
 _PORTAL = (
     ("API key", "credential of the Platform's APIs", "gateways/platform/__init__.py:GATEWAY",
      "tests/unit/test_vectors_wire.py::test_each_api_has_its_headers_and_no_secret_stands_in_an_address"),
-    ("API key as API id", "an older API with a Portal account", _PORTAL_MAP, _ANY_API_ID),
-    ("account user name as user", "likewise", _PORTAL_MAP, _ANY_API_ID),
-    ("account password as password", "likewise", _PORTAL_MAP, _ANY_API_ID),
+    ("API key as API id", "an older API with a Portal account", _PORTAL_MAP, _AS_SET),
+    ("account user name as user", "likewise", _PORTAL_MAP, _AS_SET),
+    ("account password as password", "likewise", _PORTAL_MAP, _AS_SET),
     ("API id of fewer than 7 characters", "an older account; never read as a number", _PORTAL_MAP, _ANY_API_ID),
 )
 _TWO_WAY = (
     ("Central API over HTTP/S", "the account for which the older APIs are", "gateways/http/__init__.py:GATEWAY",
-     "tests/unit/test_features.py::test_the_gateways_that_ship_are_declared"),
+     "tests/unit/test_vectors.py::test_an_exchange_recorded_by_other_clients_is_the_same_for_us"),
     ("callback target address", "where the gateway sends statuses and replies",
      "interfaces/callbacks/endpoint.py:readers",
      "tests/integration/test_callbacks.py::test_a_callback_moves_its_message"),
@@ -44,7 +43,8 @@ _HANDLER = (
      "tests/unit/test_one_gateway.py::test_a_feature_becomes_the_field_that_the_api_has_for_it"),
     ("number with the country's calling code", "else refused, or read as national by a setting",
      "contract/reading.py:Reading",
-     "tests/unit/test_phone.py::test_numbers_as_people_write_them_are_normalised"),
+     "tests/unit/test_numbers.py::"
+     "test_national_mobiles_reach_their_owners_with_the_country_and_none_without_a_plus"),
     ("delivery notifications", "a switch of the integration: receipts come if it is on",
      "gateways/one/callbacks.py:read_request",
      "tests/unit/test_inbound_one.py::test_statuses_and_replies_are_read_from_one_request"),

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from threelane.sandbox.callbacks import RETRIES_AFTER_SECONDS
 from threelane.sandbox.codes import MASKS, STATUSES
 from threelane.sandbox.running import Running
 
@@ -151,7 +152,8 @@ def test_a_callback_is_made_again_until_it_is_acknowledged(
 
 
 def test_a_callback_is_given_up_after_eight_retries(sandbox: Running, receiver: Any, wait_until: WaitUntil) -> None:
-    """Nine requests in all, then never again."""
+    """Nine requests in all, then never again: after 2, 4, 8 ... 128 minutes and 3 days."""
+    assert [*(2**power for power in range(1, 8)), 3 * 24 * 60] == [each / 60 for each in RETRIES_AFTER_SECONDS]
     sandbox.control("POST", "settings", {"callback_retry_scale": 0})
     receiver.answers = [503] * 20
     sandbox.send(TO, callback="1", climsgid="c1")

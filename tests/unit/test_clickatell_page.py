@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from tests.layout import ROOT
-from threelane.contract.fields import FIELDS
+from threelane.contract.fields import BY_SPELLING
 from threelane.contract.gateways import ABILITIES, FEATURES, declared
 from threelane.operations.clickatell import page, registers
 from threelane.operations.clickatell.item import Document, Item
@@ -73,7 +73,7 @@ def test_the_page_has_each_entry_of_each_register() -> None:
     cells = {
         cell for line in PAGE.read_text(encoding="utf-8").splitlines() for cell in re.split(r" \| |\| | \||, ", line)
     }
-    spellings = {name for field in FIELDS for name in (field.name, field.gateway_name, *field.aliases)}
+    spellings = set(BY_SPELLING)
     parameters = {name for one in declared().values() for name in (*one.parameters.values(), *one.abilities.values())}
     errors = {code for _, table in registers.families().values() for code in table.rules}
     statuses = {name for table in registers.status_tables().values() for name in table}

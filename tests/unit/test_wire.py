@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -532,3 +533,20 @@ def test_credentials_travel_in_the_body_and_never_in_the_address() -> None:
 
     head, body = asyncio.run(main()).split(b"\r\n\r\n")
     assert (False, True) == (b"hush" in head, b"password=hush" in body)
+
+
+@pytest.mark.parametrize("api_id", ["9001", "09001", "kP3xVh9QTk2mZyW1aB4cDw=="])
+def test_the_credentials_of_an_account_travel_as_they_are_set(api_id: str) -> None:
+    """Of an older account, or of a Portal account with its API key as the id; no id is read as a number."""
+    account = {"clickatell_api_id": api_id, "clickatell_user": "ops@shop.example", "clickatell_password": "h&sh+1"}
+
+    async def main() -> bytes:
+        async with Server(responds(b"Credit: 1")) as server:
+            gateway = HttpGateway(AccountSettings(gateway_url=server.url, gateway_timeout_seconds=1, **account))
+            await gateway.balance()
+            await gateway.close()
+            return server.requests[0]
+
+    body = parse_qs(asyncio.run(main()).partition(b"\r\n\r\n")[2].decode())
+    expected = {"api_id": [api_id], "user": ["ops@shop.example"], "password": ["h&sh+1"]}
+    assert expected == {name: body[name] for name in expected}
