@@ -23,6 +23,15 @@ _FORM = "give a number of up to 16 digits, or a name of 2 to 11 characters that 
 
 def parse(raw: Any, field: str) -> str | Refusal:
     """Parse a sender ID: an international number or short code, or a name; nothing of a name is changed."""
+    sender = parse_former(raw, field)
+    wrong = None if isinstance(sender, Refusal) else _NO_SUCH_CHARACTER.search(sender)
+    return (
+        sender if wrong is None else _refused(field, f"the sender {sender!r} has the character {wrong[0]!r}", _LETTERS)
+    )
+
+
+def parse_former(raw: Any, field: str) -> str | Refusal:
+    """Parse the sender ID of an opt-out: also a name with a character that earlier versions took."""
     sender = parse_stored(raw, field)
     if isinstance(sender, Refusal):
         return sender
@@ -38,8 +47,6 @@ def parse(raw: Any, field: str) -> str | Refusal:
         return _refused(field, f"the sender {sender!r} has neither a letter nor digits alone", _FORM)
     if len(sender) < 2:
         return _refused(field, f"the sender {sender!r} is a single letter", _FORM)
-    if wrong := _NO_SUCH_CHARACTER.search(sender):
-        return _refused(field, f"the sender {sender!r} has the character {wrong[0]!r}", _LETTERS)
     return sender
 
 

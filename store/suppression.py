@@ -197,7 +197,7 @@ def parse_stored_scope(raw: str) -> str:
 
 
 def _sender(raw: str, name: str) -> str:
-    sender = senders.parse(name, "scope")
+    sender = senders.parse_former(name, "scope")
     if isinstance(sender, Refusal):
         raise ValueError(f"{raw!r} matches no message: {sender.problem}; {sender.remedy}")
     return str(sender)

@@ -535,7 +535,7 @@ def counted(child: Child, metric: str) -> dict[str, float]:
 def test_statuses_of_another_application_are_acknowledged_counted_and_seldom_logged(
     base_environment: dict[str, str], tmp_path: Path, client: redis.Redis, theirs: str
 ) -> None:
-    """A refused status is repeated 8 times over 3 days; another application may send all day: a line a minute a path."""
+    """A refused status is repeated for 3 days, and another application may send all day: a line a minute and path."""
     child = threelane_child("callbacks", tmp_path, base_environment)
     try:
         at = Endpoint(url_of(child))

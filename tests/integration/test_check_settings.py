@@ -42,7 +42,11 @@ READ_AND_JUDGED = {  # texts, addresses and paths that have a form, or lead to s
     "THREELANE_SANDBOX_ONE_CALLBACK_URL",
     "THREELANE_SANDBOX_PLATFORM_CALLBACK_URL",
 }
-ANY_WORDS = {"THREELANE_SANDBOX_SENDERS", "THREELANE_SANDBOX_UNROUTED"}  # lists of them
+ANY_WORDS = {  # lists of them
+    "THREELANE_SANDBOX_SENDERS",
+    "THREELANE_SANDBOX_UNROUTED",
+    "THREELANE_SANDBOX_DO_NOT_CONTACT",
+}
 Check = Callable[..., tuple[int, list[dict[str, str]]]]
 
 
