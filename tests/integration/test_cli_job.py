@@ -207,6 +207,16 @@ def test_a_bulk_that_was_killed_and_edited_sends_each_row_once(
     assert "For a new sending use --run $(date +%F)" in third.stderr
 
 
+def test_a_file_whose_rows_name_their_batch_was_accepted_before(environment: dict[str, str], tmp_path: Path) -> None:
+    """The batch of the job has no row then: no earlier version of Threelane is to be looked for."""
+    file = tmp_path / "own.csv"
+    file.write_text("to,text,batch\n27831700001,Hello,june\n27831700002,Hello,june\n", encoding="utf-8")
+    assert 0 == typed("bulk", *INTERNATIONAL, str(file), environment=environment).returncode
+    again = typed("bulk", *INTERNATIONAL, str(file), environment=environment)
+    assert Exit.FINISHED == again.returncode
+    assert "own.csv: nothing was sent; its rows were accepted before. For a new sending use --run" in again.stderr
+
+
 def run(environment: dict[str, str], file: Path, *rows: str, words: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Write rows to a file, and run its job; returns the plan, the answers and the summary, with the exit code."""
     file.write_text("\n".join(("to,text", *rows, "")), encoding="utf-8")

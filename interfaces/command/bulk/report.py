@@ -64,9 +64,12 @@ def summary(counts: Counter[str], *, dry_run: bool) -> str:
 
 
 def finished(name: str, sent: Batch | None) -> str:
-    """Return the sentence for a job that was finished before this run."""
-    when = f" between {shown_at(sent.started)} and {shown_at(sent.last_accepted)}" if sent else " by an earlier version"
-    return f"{name}: nothing was sent; its rows were accepted{when}. For a new sending use --run $(date +%F)"
+    """Return the sentence for a job that was finished before this run.
+
+    Its own batch has no times if its rows name other batches or producers, or an earlier version accepted them.
+    """
+    when = f"between {shown_at(sent.started)} and {shown_at(sent.last_accepted)}" if sent else "before"
+    return f"{name}: nothing was sent; its rows were accepted {when}. For a new sending use --run $(date +%F)"
 
 
 def forgotten(batch: Batch) -> str:
