@@ -185,17 +185,19 @@ def parse(
     due_at = schedule.due(given.get("deliver_at"), given.get("delay"), now, spelt.get("deliver_at", ""))
     if isinstance(due_at, Refusal):
         return due_at
-    if given.get("at_gateway") and not due_at:
+    at_gateway = given.get("at_gateway", False)
+    if at_gateway and not due_at:
         return invalid(
             spelt["at_gateway"], "there is no delivery time", "also give a delivery time or a delay, or leave it out"
         )
-    expires_at = schedule.expiry(given.get("validity_period"), due_at, now, spelt.get("validity_period", ""))
+    validity, spelling = given.get("validity_period"), spelt.get("validity_period", "")
+    expires_at = schedule.expiry(validity, due_at, now, spelling, at_gateway=at_gateway)
     if isinstance(expires_at, Refusal):
         return expires_at
     name = given.get("producer", producer)
     client_message_id, kind = given.get("client_message_id", ""), given.get("type", kinds.TEXT)
     # an older worker would send a long validity whole, which the gateway refuses, and does not know the new fields
-    is_newer = schedule.is_long(due_at, expires_at, now, at_gateway=given.get("at_gateway", False))
+    is_newer = schedule.is_long(due_at, expires_at, now, at_gateway=at_gateway)
     is_newer = is_newer or kind in kinds.OLD or not _NEWER.isdisjoint(given)
     has_own_id = client_message_id != ""
     ids = message_id.both(name, client_message_id, wire_ids, given["to"]) if has_own_id else Ids(new_id(), "")

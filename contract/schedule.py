@@ -15,6 +15,7 @@ DEFAULT_VALIDITY = DAY  # the gateway's own default
 _LATEST_SECONDS = 253_402_300_800  # the year 10000, as of a datetime
 _MOST_DIGITS = 13
 MAX_VALIDITY_MINUTES = 8 * 24 * 60  # the retention of a client message id
+GATEWAY_LATE = 6 * MINUTE  # its scheduler may be 5 minutes late, and takes whole minutes on the XML API
 GATEWAY_VALIDITY_MINUTES = 7 * 24 * 60  # the most that the gateway is known to take
 
 
@@ -86,10 +87,11 @@ def due(at: int | None, delay: int | None, now: int, field: str) -> int | Refusa
     return at if at > now else 0
 
 
-def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refusal:
+def expiry(minutes: int | None, due_at: int, now: int, field: str, *, at_gateway: bool = False) -> int | Refusal:
     """Return the time after which the message is no longer sent.
 
-    A given validity counts from now; the default of one day counts from the delivery time.
+    A given validity counts from now; the default of one day counts from the delivery time.  The gateway's scheduler may
+    deliver some minutes late, and a message whose validity ends by then would be accepted and expire there.
     """
     if minutes is None:
         return (due_at or now) + DEFAULT_VALIDITY
@@ -100,6 +102,15 @@ def expiry(minutes: int | None, due_at: int, now: int, field: str) -> int | Refu
             field=field,
             problem="the validity ends before the delivery time",
             remedy="give more minutes: the validity counts from now",
+        )
+    if at_gateway and expires_at < due_at + GATEWAY_LATE:
+        late = GATEWAY_LATE // MINUTE
+        least = -(-(due_at + GATEWAY_LATE - now) // MINUTE)
+        return Refusal(
+            code=Code.TIME_OR_CLIENT_ID,
+            field=field,
+            problem=f"the validity ends less than {late} minutes after the delivery time, and the gateway may be late",
+            remedy=f"give {least} minutes or more, or leave out at_gateway: then Threelane keeps the delivery time",
         )
     return expires_at
 

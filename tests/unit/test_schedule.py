@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -113,6 +114,34 @@ def test_validity_counts_from_now_and_its_default_from_the_delivery() -> None:
 def test_a_validity_that_ends_before_the_delivery_is_refused(wait: int, refused: bool) -> None:
     """It would expire in the queue for certain."""
     assert refused is isinstance(schedule.expiry(5, NOW + wait, NOW, "validity"), Refusal)
+
+
+@pytest.mark.parametrize(("left", "refused"), [(0, True), (1, True), (6 * MINUTE - 1, True), (6 * MINUTE, False)])
+def test_a_validity_that_the_gateway_s_scheduler_may_miss_is_refused(left: int, refused: bool) -> None:
+    """It may deliver 5 minutes late; a message that Threelane keeps leaves in time."""
+    due_at = NOW + 61 * MINUTE - left
+    found = schedule.expiry(61, due_at, NOW, "validity", at_gateway=True)
+    assert refused is isinstance(found, Refusal)
+    if isinstance(found, Refusal):
+        least = int(re.findall("[0-9]+", found.remedy)[0]) if left else 0
+        assert (Code.TIME_OR_CLIENT_ID, "validity") == (found.code, found.field)
+        assert not left or not isinstance(schedule.expiry(least, due_at, NOW, "validity", at_gateway=True), Refusal)
+        assert not left or isinstance(schedule.expiry(least - 1, due_at, NOW, "validity", at_gateway=True), Refusal)
+        assert not left or not isinstance(schedule.expiry(61, due_at, NOW, "validity"), Refusal)
+
+
+@pytest.mark.parametrize("waited", [0, 1, 29_999, 59_999, 47 * MINUTE + 3])
+@pytest.mark.parametrize("seconds", [60, 3_600, 3_601, 7_259])
+def test_the_least_validity_outlasts_a_late_delivery_in_whole_minutes(seconds: int, waited: int) -> None:
+    """On the XML API the delivery is in minutes from the handover, rounded up, and the validity is rounded down."""
+    due_at = NOW + seconds * 1_000
+    least = -(-(due_at + schedule.GATEWAY_LATE - NOW) // MINUTE)
+    expires_at = schedule.expiry(least, due_at, NOW, "validity", at_gateway=True)
+    assert not isinstance(expires_at, Refusal)
+    assert expires_at is not None
+    now = min(NOW + waited, due_at - 1)
+    delivered = -(-(due_at - now) // MINUTE) + 5
+    assert delivered <= schedule.minutes_left(expires_at, now)
 
 
 @pytest.mark.parametrize(
