@@ -55,10 +55,11 @@ local function follow_wait(record, id, known, from, to)
   end
 end
 
--- A message whose cancellation was requested is one that the gateway may have: it is stopped now, not when the next
--- request is due.
-local function stop_soon(id, known, to)
-  if known.cancel and (to == Status.sent or to == Status.in_doubt) then redis.call('ZADD', KEY.stopping, 'XX', ARG.now, id) end
+-- The gateway may have a message whose cancellation was requested: it is stopped now, not when the next request is due.
+local function stop_soon(id, known, from, to)
+  if known.cancel and (to == Status.sent or to == Status.in_doubt or from == Status.in_doubt and to == Status.cancelled) then
+    redis.call('ZADD', KEY.stopping, 'XX', ARG.now, id)
+  end
 end
 
 local ATTEMPTED = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true}
@@ -94,7 +95,7 @@ local function move(record, id, known, to, score, ...)
   end
   place(record, id, known, to, score, ...)
   commit(record, known, from, to)
-  stop_soon(id, known, to)
+  stop_soon(id, known, from, to)
   follow_wait(record, id, known, from, to)
   return true
 end

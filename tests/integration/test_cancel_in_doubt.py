@@ -197,6 +197,7 @@ def test_a_message_for_the_gateway_s_scheduler_is_stopped_after_look_ups_ended_i
     message = doubtful(system, system.take(at_gateway=True, delay=3600))
     cancel(system, producer, message)
     assert "cancelled" == ended_by_look_ups(system, message, HOUR // 2)
+    assert system.now == system.sync.zscore(keys.STOPPING, message), "at the moment of that proof, too"
     gateway = Gateway(UNKNOWN, STOPPED)
     for _ in range(2):
         system.now += HOUR // 6
