@@ -19,7 +19,7 @@ from threelane.store import budgets, events, keys, pauses, readable, registry, r
 from threelane.store import status as statuses
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
-from threelane.store.states import FINAL, Status
+from threelane.store.states import FINAL, SUCCESSFUL, Status
 from threelane.store.status import MessageStatus
 from threelane.store.waiting import Cause
 from threelane.worker.account import hold
@@ -276,14 +276,13 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
         steps.append(Step(known.sent_at, "sent", f"gateway id {known.gateway_id}" if known.gateway_id else ""))
     steps += receipts
     if known.ended_at:
-        why = " ".join(filter(None, (known.code, known.reason))) if known.status not in _SUCCESSFUL else ""
+        why = " ".join(filter(None, (known.code, known.reason))) if known.status not in SUCCESSFUL else ""
         steps.append(Step(known.ended_at, str(known.status), why))
     yield steps[0]  # always first, even when a worker's clock is behind
     yield from sorted(steps[1:], key=lambda step: step.at)
 
 
 _UNSENT = (Status.SCHEDULED, Status.QUEUED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT)
-_SUCCESSFUL = (Status.DELIVERED, Status.SENT)
 
 
 def _waits(known: MessageStatus, record: Mapping[str, str], now: int) -> Iterator[Wait]:

@@ -62,6 +62,7 @@ MAY_FOLLOW: dict[Status, set[Status]] = {
 }
 
 FINAL = frozenset(status for status, following in MAY_FOLLOW.items() if not following)
+SUCCESSFUL = frozenset({Status.SENT, Status.DELIVERED})  # a failure that their record has is of an earlier attempt
 AT_REST = FINAL | {Status.DEAD}  # nothing changes without a command or a receipt
 
 STORED: dict[Status, Status] = {Status.PAUSED: Status.SCHEDULED}

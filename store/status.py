@@ -11,7 +11,7 @@ from threelane.contract.prices import CREDIT
 from threelane.store import keys
 from threelane.store.readable import readable
 from threelane.store.record import Field, Values
-from threelane.store.states import Status
+from threelane.store.states import SUCCESSFUL, Status
 
 
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,11 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     bypassed: str = ""
     reports: tuple[str, ...] = ()
     erased_at: int = 0
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether its code is of its end or its wait, rather than of an earlier attempt, after which it was sent."""
+        return self.code != "" and self.status not in SUCCESSFUL
 
     @property
     def charge(self) -> float:

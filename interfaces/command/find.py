@@ -19,7 +19,7 @@ from threelane.interfaces.command.values import credits, masked, shown_at, shown
 from threelane.runtime.settings import load_or_exit
 from threelane.store import find
 from threelane.store.find import Filter, FoundMessage
-from threelane.store.states import Status
+from threelane.store.states import SUCCESSFUL, Status
 
 if TYPE_CHECKING:
     from threelane.operations.explain import Story
@@ -81,7 +81,7 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
             "to": masked(one.to),
             "accepted": shown_at(one.accepted_at),
             "due": shown_at(one.due_at) if one.status is Status.SCHEDULED else "",
-            "why": escape(f"{one.code} {one.reason}".strip()),
+            "why": escape(f"{one.code} {one.reason}".strip()) if one.status not in SUCCESSFUL else "",
             "owner": one.owner,
             "batch": escape(one.batch),
         }
@@ -125,7 +125,8 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
         print_json(story)
         return
     one = story.message
-    print_line(f"{one.id} is {one.status}" + (f": {one.code} {one.reason} {one.text}".rstrip() if one.code else ""))
+    failure = f"{one.code} {one.reason} {one.text}".rstrip()
+    print_line(f"{one.id} is {one.status}" + (f": {failure}" if one.is_failure else ""))
     about = {
         "to": masked(one.to),
         "from": story.sender,
@@ -169,6 +170,9 @@ def _details(story: Story) -> Iterable[tuple[str, str]]:
         "attempts lost with their worker": story.lapses,
     }
     yield "counts", ", ".join(f"{name}: {number}" for name, number in counts.items() if number) or "no attempt so far"
+    one = story.message
+    if one.code and not one.is_failure:
+        yield "earlier attempt", f"failed: {one.code} {one.reason} {one.text}".rstrip()
     if rule := story.rule:
         most = "until its validity ends" if rule.most_attempts is None else f"up to {rule.most_attempts} attempts"
         listed = "" if rule.listed else " (the table does not list this code)"
@@ -177,10 +181,10 @@ def _details(story: Story) -> Iterable[tuple[str, str]]:
     money = story.money
     charged = "not reported" if money.charged is None else credits(money.charged)
     yield "credits", f"estimated {credits(money.estimate)}, charged {charged}"
-    for one in money.budgets:
+    for limit in money.budgets:
         yield (
-            f"budget {one.scope}",
-            f"{credits(one.spent)} of {credits(one.limit)} per {one.period}, over it: {one.over}",
+            f"budget {limit.scope}",
+            f"{credits(limit.spent)} of {credits(limit.limit)} per {limit.period}, over it: {limit.over}",
         )
 
 

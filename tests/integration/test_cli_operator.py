@@ -14,10 +14,12 @@ from tests.servers import RedisServer, free_port, typed
 from threelane.contract.prices import CREDIT
 from threelane.runtime.exits import Exit
 from threelane.store import keys, missing, suppression
+from threelane.store.states import Status
 from threelane.store.tally import Count
 from threelane.worker.account import balance, hold
 from threelane.worker.dead import redrive as dead_letters
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.inbound.report import StatusReport
 from threelane.worker.send.settle import Settlement
 
 ZA = "27831234567"
@@ -401,6 +403,20 @@ def test_a_message_is_listed_searched_for_and_explained(system: System, environm
     assert "no message matches" in typed("list", "--batch", "july", environment=environment).stdout
     for words in (["explain", "nothing"], ["search", "nothing"], ["status", "nothing"]):
         assert 6 == typed(*words, environment=environment).returncode
+
+
+def test_an_old_refusal_of_a_delivered_message_is_shown_as_history(system: System, environment: dict[str, str]) -> None:
+    """It is of an earlier attempt: "is delivered: 301 no_credit" would be no outcome."""
+    draft = system.draft(lane=1)
+    system.accept([draft])
+    message = draft.message.id
+    system.attempt(message, AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="a1" * 16), lane=1)
+    system.sync.hset(keys.record(message), mapping={"code": "301", "reason": "no_credit"})
+    system.receive([StatusReport(message, "a1" * 16, "004", Status.DELIVERED)])
+    lines = typed("explain", message, environment=environment).stdout.splitlines()
+    assert f"{message} is delivered" == lines[0]
+    assert ["earlier attempt failed: 301 no_credit"] == [" ".join(one.split()) for one in lines if "earlier att" in one]
+    assert "no_credit" not in typed("search", message, environment=environment).stdout
 
 
 def test_what_a_gateway_or_a_recipient_wrote_has_no_effect_on_the_terminal(
