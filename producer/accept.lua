@@ -1,14 +1,15 @@
 -- PARTS move, suppression, countries, limits, batches
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
--- KEYS  records, others (of some messages: the record that it has if its id was made in the other form), batch_keys (of
---       each batch its own, then that of its rows)
+-- KEYS  records, others (as many, or none if none has a client message id: the record that the message has if its id was
+--       made in the other form, otherwise its own), batch_keys (of each batch its own, then that of its rows)
 -- ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
---       (countries to look up), has_same_texts (of two messages), messages, others_of (the position of the message of each of the others), other_ids,
---       line_parts (id -> how many parts its opt-out line costs),
+--       (countries to look up), has_same_texts (of two messages), messages, others_of (the positions of the messages that
+--       have another id), other_ids (of these), line_parts (id -> how many parts its opt-out line costs),
 --       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read),
 --       batches, batch_rows (the messages that have one), batch_kept_ms, rows_kept_ms
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
---       'conflict', 'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form), 'no_right', 'abroad:<list>' when its producer may not send to its country,
+--       'conflict', 'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form),
+--       'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
@@ -192,7 +193,7 @@ local is_any_known = redis.call('EXISTS', unpack(keys)) > 0
 local others = {}
 if #ARG.others_of > 0 then
   local names = {}
-  for i = 1, #ARG.others_of do names[i] = KEY.others[i] end
+  for i, at in ipairs(ARG.others_of) do names[i] = KEY.others[at] end
   if redis.call('EXISTS', unpack(names)) > 0 then
     for i, at in ipairs(ARG.others_of) do others[at] = {names[i], ARG.other_ids[i]} end
   end

@@ -237,7 +237,7 @@ class AcceptCall:
         tomorrow_at = (self._now // DAY + 1) * DAY
         return {
             "records": self._records,
-            "others": keys.records(self._others.values()),
+            "others": keys.records(self._others_of_all()),
             "others_of": list(self._others),
             "other_ids": list(self._others.values()),
             "now": self._now,
@@ -256,6 +256,12 @@ class AcceptCall:
             "rows_kept_ms": self._rows_kept_ms,
             "batch_keys": self._batches.keys,
         }
+
+    def _others_of_all(self) -> list[str]:
+        """Return for each message its id in the other form, or its own; nothing if none has a client message id."""
+        if not self._others:
+            return []
+        return [self._others.get(at, one.id) for at, one in enumerate(self._messages, 1)]
 
     def wait(self) -> list[str]:
         """Return the script's reply for each draft; raises RedisError."""

@@ -184,6 +184,19 @@ def test_a_job_that_runs_again_under_another_setting_sends_no_row_twice(
 # -- everything that takes an id --
 
 
+def test_a_list_in_which_only_some_messages_have_an_id_of_the_caller_is_accepted_once(
+    both_forms: dict[WireIds, Producer],
+) -> None:
+    """Each of them is looked for in its other form, wherever it stands among the others."""
+    plain = [{"to": f"2783123{n:04d}", "text": "Hello"} for n in range(3)]
+    named = [{"to": f"2783124{n:04d}", "text": "Hello", "client_message_id": f"Invoice2031x{n}"} for n in range(2)]
+    mixed = [plain[0], named[0], plain[1], named[1], plain[2]]
+    first = [one for one in both_forms[WireIds.OURS].send_many(mixed) if isinstance(one, Accepted)]
+    again = [one for one in both_forms[WireIds.CALLERS].send_many(mixed) if isinstance(one, Accepted)]
+    assert [False, True, False, True, False] == [one.repeated for one in again]
+    assert [first[1].id, first[3].id] == [again[1].id, again[3].id]
+
+
 @pytest.fixture(scope="module")
 def api_of_callers(redis_server: RedisServer) -> Iterator[Api]:
     made = Api(redis_server.url, wire_ids=CALLERS).start()
