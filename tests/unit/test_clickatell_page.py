@@ -84,6 +84,14 @@ def test_the_page_has_each_entry_of_each_register() -> None:
     assert set() == {*FEATURES, *ABILITIES, *(one.title for one in declared().values())} - cells
 
 
+def test_the_table_of_fields_has_every_name_of_each_field() -> None:
+    """In the field's own row: most of these names are also elsewhere on the page."""
+    shown = {
+        name for row in registers.fields() for cell in row.split(" | ")[:2] for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert set(BY_SPELLING) == shown
+
+
 @cache
 def names(file: str) -> frozenset[str]:
     """Return what a module defines: its functions, classes and constants, and those of its classes."""
