@@ -250,7 +250,7 @@ def _read(raw: Mapping[str, Any], reading: Reading) -> tuple[dict[str, Any], dic
     given: dict[str, Any] = {}
     spelt: dict[str, str] = {}
     if "country" in raw:
-        own = fields.country(raw["country"], "country")
+        own = None if raw["country"] is None else fields.country(raw["country"], "country")
         if isinstance(own, Refusal):
             return own
         reading, raw = own or reading, {name: value for name, value in raw.items() if name != "country"}

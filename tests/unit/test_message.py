@@ -219,6 +219,14 @@ def test_none_is_as_good_as_leaving_a_field_out() -> None:
 
 
 @pytest.mark.parametrize(
+    "spelling", [spelling for spelling in BY_SPELLING if spelling not in ("to", "text", "content")]
+)
+def test_null_is_as_good_as_leaving_any_field_out(spelling: str) -> None:
+    """Programs write null for what they do not have; the API's description allows it for each field."""
+    assert isinstance(message.parse({"to": "27831234567", "text": "x", spelling: None}, 1_900_000_000_000), Draft)
+
+
+@pytest.mark.parametrize(
     ("fields", "code", "field"),
     [
         ({"to": None}, Code.DESTINATION, "to"),
