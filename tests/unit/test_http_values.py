@@ -49,7 +49,7 @@ VALUES: list[dict[str, Any]] = [
 TAKEN: list[dict[str, Any]] = [
     {"binary": b"Jo"}, {"data": bytearray(b"Jo")}, {"text": "x", "udh": b"\x05\x00\x03\x01\x01\x01"},
     {"text": "x", "deliver_at": AT}, {"text": "x", "delay": timedelta(minutes=1)}, {"text": "x", "lane": Queue.FIRST},
-    {"text": "x", "tags": {"b", "a"}}, {"text": "x", "tags": ("a",)},
+    {"text": "x", "tags": {"b"}}, {"text": "x", "tags": ("a",)},
     {"text": "x", "max_credits": decimal.Decimal("0.8")}, {"text": "x", "retry_every": decimal.Decimal(90)},
 ]
 # fmt: on
@@ -61,7 +61,7 @@ def sent(given: dict[str, Any]) -> dict[str, Any] | Refused:
     return refused[0] if refused else msgspec.json.decode(request.body)["messages"][0]
 
 
-@pytest.mark.parametrize("given", VALUES, ids=str)
+@pytest.mark.parametrize("given", VALUES, ids=range(len(VALUES)))
 def test_a_value_that_a_producer_refuses_is_refused_with_the_api_too(given: dict[str, Any]) -> None:
     """Octets as a text were sent as hexadecimal digits: a text that nobody wrote, to a real person."""
     direct = message.parse({"to": TO, **given}, NOW)
@@ -75,7 +75,7 @@ def test_a_value_that_a_producer_refuses_is_refused_with_the_api_too(given: dict
     assert Refused.from_refusal(direct).args == through.args
 
 
-@pytest.mark.parametrize("given", TAKEN, ids=str)
+@pytest.mark.parametrize("given", TAKEN, ids=range(len(TAKEN)))
 def test_a_value_that_a_producer_takes_is_the_same_message_with_the_api(given: dict[str, Any]) -> None:
     """Octets of data and headers, times, lengths of time, sets and decimal numbers."""
     through = sent(given)
