@@ -38,7 +38,7 @@ _REMEDIES = {
     Concern.ACCOUNT: "check the account at Clickatell: threelane doctor --live",
 }
 Call = Callable[[AccountQuery, str, SecretStr], AccountAnswer]
-"""Makes one request: what is asked, the number of a coverage, and the voucher."""
+"""Makes one request: its kind, the number of a coverage query, and the voucher."""
 
 
 def by_worker(client: redis.Redis) -> Call:

@@ -32,7 +32,7 @@ _ANSWER_KEPT_MS = 60_000
 
 
 class AccountQuery(StrEnum):
-    """What can be asked; each is the name of an ability of an API."""
+    """The kinds of requests; each is the name of an ability of an API."""
 
     BALANCE = "balance"
     COVERAGE = "coverage"

@@ -25,7 +25,7 @@ BACK = f"{HOME}/account"
 
 @router.get("")
 def console_account(visit: CurrentVisit) -> Response:
-    """Show the credits as workers last read them, and what this account's API can be asked."""
+    """Show the credits as workers last read them, and which queries this account's API answers."""
     api = visit.service.settings.gateway
     money = list(screen.credit_words(forecast.read(visit.service.redis, visit.now)))
     return visit.show(

@@ -309,7 +309,7 @@ def test_a_worker_that_may_not_call_answers_why(asking: Asking, here: dict[str, 
 def test_what_an_api_lacks_is_refused_with_the_apis_that_have_it(
     query: AccountQuery, client: redis.Redis, api: Api
 ) -> None:
-    """Before anything is asked of a worker, or of the gateway."""
+    """Before any request reaches a worker or the gateway."""
     for name in declared():
         found = account.lacking(query, name)
         expected = [one for one in declared() if able(query, one)]
@@ -378,7 +378,7 @@ def test_a_row_that_is_no_request_is_removed_and_stops_no_other(
 
 
 def test_a_request_that_has_lapsed_is_not_made(asking: Asking, client: redis.Redis, sandbox: Running) -> None:
-    """The operator who asked has gone."""
+    """The operator who made the request has gone."""
     before = int(now() * 1000) - account_requests.LAPSE_MS - 1
     request = account_requests.put(client, AccountQuery.BALANCE, before)
     wait_until(lambda: not client.exists(keys.ACCOUNT_REQUESTS), what="the request to be removed")

@@ -296,7 +296,7 @@ OF_OTHERS = [
 
 @pytest.mark.parametrize(("api", "reply", "expected"), ANSWERS)
 def test_a_response_to_a_cancel_by_our_id_has_the_gateway_s_id(api: object, reply: HttpReply, expected: object) -> None:
-    """So that the first of two attempts can be told from the second."""
+    """So that the first of two attempts is not taken for the second."""
     assert expected == api.read_cancel(reply, message_id=OURS)  # type: ignore[attr-defined]
 
 

@@ -51,7 +51,7 @@ def sent(sandbox: Running) -> list[dict[str, Any]]:
 
 
 def test_an_item_fills_the_template_and_has_the_options_of_its_batch(sandbox: Running) -> None:
-    """The document's example: a name and a time for each recipient, everything else said once."""
+    """The document's example: a name and a time for each recipient, everything else once."""
     id = start(sandbox, queue="1", callback="7", climsgid="shared", **{"from": "12025550100"})
     answer = batch(sandbox, "senditem", batch_id=id, to=TO, field1="Ann", field2="10:30")
     batch(sandbox, "senditem", batch_id=id, to=OTHER, field1="#field2#", field2="14:00")
