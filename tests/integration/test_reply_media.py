@@ -121,7 +121,7 @@ def test_beyond_16_mebibytes_a_body_is_answered_413(endpoint: str, client: redis
     [
         (picture(100_000)[:-50], "one", (400, "the body is not JSON\n")),
         (b'{"event": "' + b"\\q" * 100_000 + b'"}', "one", (400, "the body is not JSON\n")),
-        (json.dumps({"clientMessageId": "1", "x": "A" * 100_000}).encode(), "platform", (400, "")),
+        (json.dumps({"clientMessageId": "ab" * 16, "x": "A" * 100_000}).encode(), "platform", (400, "")),
         (json.dumps({"moMsgId": "1", "from": PERSON, "text": "A" * 100_000}).encode(), "mo", (400, "text is too long")),
         (b"moMsgId=1&from=1&text=" + b"A" * 100_000, "mo", (413, "the body is longer than 65,536 octets")),
         (b"<a><text>" + b"A" * 100_000 + b"</text></a>", "mo", (413, "the body is longer than 65,536 octets")),

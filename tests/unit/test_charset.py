@@ -52,7 +52,7 @@ def accepted(text: str, charset: Charset, **fields: Any) -> Draft:
 
 def on_the_wire(draft: Draft, charset: Charset) -> dict[str, str]:
     """Return the parameters as the gateway reads them."""
-    read = sandbox_form.parse(http.encode(http.form(draft.message, NOW, charset)))
+    read = sandbox_form.parse(http.encode(http.form(draft.message, NOW, charset=charset)))
     assert read is not None
     return read
 
@@ -107,9 +107,11 @@ def test_the_setting_concerns_the_http_api_alone(gateway: str, charset: Charset)
 
 def test_the_octets_are_those_of_the_charset() -> None:
     """No charset goes with Windows-1252, since it is the gateway's documented default."""
-    encoded = http.encode(http.form(accepted("Ça coûte? 3 €", "windows-1252", unicode=0).message, NOW, "windows-1252"))
+    encoded = http.encode(
+        http.form(accepted("Ça coûte? 3 €", "windows-1252", unicode=0).message, NOW, charset="windows-1252")
+    )
     assert b"unicode=1" in encoded  # û is in neither
-    encoded = http.encode(http.form(accepted("Ça + é & 3 €", "windows-1252").message, NOW, "windows-1252"))
+    encoded = http.encode(http.form(accepted("Ça + é & 3 €", "windows-1252").message, NOW, charset="windows-1252"))
     pairs = dict(pair.split("=") for pair in encoded.decode("ascii").split("&"))
     assert b"\xc7a + \xe9 & 3 \x80" == unquote_to_bytes(pairs["text"].replace("+", " "))
     assert "charset" not in parse_qs(encoded.decode())
@@ -129,7 +131,7 @@ def test_what_was_accepted_with_another_setting_never_takes_more_parts(
     text: str, charset: Charset, sent: dict[str, str]
 ) -> None:
     """The setting changes while messages wait: it applies as far as the parts that were promised allow."""
-    form = http.form(accepted(text, "utf-8").message, NOW, charset)
+    form = http.form(accepted(text, "utf-8").message, NOW, charset=charset)
     found = {name: form[name] for name in ("text", "charset", "unicode") if name in form}
     assert (sent, "1") == (found, form["concat"])
 
