@@ -24,7 +24,7 @@ def test_a_cancelled_batch_makes_no_further_attempt(
     assert 200 == api.request("POST", "/v1/messages/bulk", {"messages": messages}, key).status
     ids = [one.decode() for one in client.zrange(keys.QUEUED[3], 0, -1)]  # type: ignore[union-attr]
     assert 200 == len(ids)
-    workers.start(parts_per_second=400)
+    workers.start(parts_per_second=400, doubt_delays_seconds="1,1,2")
     wait_until(lambda: len(sandbox.control("GET", "attempts")["attempts"]) >= 150, what="most first attempts")
     answer = api.request("DELETE", "/v1/batches/b", key=key).body
     assert 200 == answer["cancelled"] + answer["not_retried"] + answer["too_late"], answer

@@ -94,11 +94,11 @@ def test_everything_works_by_keyboard(browser: Browser, api: Api) -> None:
     wait_until(lambda: "Log out" in browser.text, what="the first page")
 
     labels = []
-    for _ in range(9):
+    for _ in range(10):
         ActionChains(driver).send_keys(Keys.TAB).perform()
         labels.append(browser.js("return document.activeElement.textContent.trim()"))
         assert "solid" == browser.js("return getComputedStyle(document.activeElement).outlineStyle")
-    pages = ["Now", "Dead letters", "Search", "Schedules", "Batches", "Suppression"]
+    pages = ["Now", "Dead letters", "Search", "Schedules", "Batches", "Suppression", "Account"]
     assert ["Skip to content", *pages, "Log out", "Pause… lane:1"] == labels
 
     ActionChains(driver).send_keys(Keys.ENTER, Keys.TAB, "wrong link", Keys.TAB, "30", Keys.ENTER).perform()
