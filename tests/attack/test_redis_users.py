@@ -92,7 +92,7 @@ ATTEMPTS = (
     Attempt("delete one suppression", ("HDEL", keys.SUPPRESSED, "1"), {"worker", "callbacks", "api", "operator"}),
     Attempt("list suppressed numbers", ("HGETALL", keys.SUPPRESSED), {"worker", "api", "operator"}),
     Attempt("look up whether a number is suppressed", ("HGET", keys.SUPPRESSED, NUMBER), WITH_RECORDS),
-    Attempt("hold the account", ("HSET", keys.HOLDS, "x", "{}"), {"worker", "api", "operator"}),
+    Attempt("hold the account", ("HSET", keys.HOLDS, "x", "{}"), {"worker", "callbacks", "api", "operator"}),
     Attempt("raise a budget", ("HSET", keys.BUDGETS, "x", "{}"), {"operator"}),
     Attempt("raise the rate of all workers", ("HSET", keys.RATE, "x", "1"), {"worker", "api", "operator"}),
     Attempt("write a worker's report", ("HSET", keys.worker("x"), "beat", "1"), {"worker", "operator"}),
