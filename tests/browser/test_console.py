@@ -105,7 +105,7 @@ def test_everything_works_by_keyboard(browser: Browser, api: Api) -> None:
     wait_until(lambda: "lane:1 is on hold." in browser.text, what="the hold")
     assert "wrong link" == hold.holds(api.redis, now(api.redis))["lane:1"].cause
 
-    for key, title in zip("lstbun", [*pages[1:], pages[0]], strict=True):
+    for key, title in zip("lstbuan", [*pages[1:], pages[0]], strict=True):
         ActionChains(driver).key_down(Keys.ALT).send_keys(key).key_up(Keys.ALT).perform()
         wait_until(lambda title=title: browser.heading == title, what=title)
 
