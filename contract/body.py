@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from threelane.contract import kinds, lookalike, whatsapp
@@ -78,17 +79,18 @@ def _text(
     if given.get("channel") == whatsapp.CHANNEL:
         one = whatsapp.size(text + ending, alphabet)
         return one if isinstance(one, Refusal) else Body(text + ending, one, line_parts=0 if ending else None)
-    size, saved = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet), 0
+    measure = partial(texts.measure, unicode=forced, udh_octets=udh_octets, alphabet=alphabet)
+    size, saved = measure(text + ending), 0
     if (given.get("look_alikes") or given.get("plain_accents")) and size.encoding is Encoding.UCS_2 and not forced:
         whole = text + ending
         plain = _replaced(given, whole, alphabet)
-        plain_size = texts.measure(plain, udh_octets=udh_octets, alphabet=alphabet)
+        plain_size = measure(plain)
         if plain != whole and plain_size.parts <= size.parts:
             text, ending = _replaced(given, text, alphabet), _replaced(given, ending, alphabet)
             saved, size = size.parts - plain_size.parts, plain_size
     if size.parts > 1 and text[-1] in TRAILING:
         trimmed = text.rstrip(TRAILING)
-        trimmed_size = texts.measure(trimmed + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet)
+        trimmed_size = measure(trimmed + ending)
         if trimmed_size.parts < size.parts:
             text, size = trimmed, trimmed_size
     removed = ""
@@ -98,15 +100,16 @@ def _text(
             return _too_long(
                 "text", size, most, _savings(text + ending, size, udh_octets, alphabet, forced=forced), scope
             )
-        shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending, alphabet=alphabet)
+        shorten = partial(cut, text, most, unicode=forced, udh_octets=udh_octets, alphabet=alphabet)
+        shorter = shorten(ending=ending)
         if line and not ending and isinstance(shorter, Cut) and line.ending(shorter.text):
             ending, scope = line.ending(shorter.text), line.scope  # the text had the line, and lost it
-            shorter = cut(text, most, unicode=forced, udh_octets=udh_octets, ending=ending, alphabet=alphabet)
+            shorter = shorten(ending=ending)
         if isinstance(shorter, NotCut):
             return _not_cut(size, most, shorter, scope)
         text, removed = shorter
-        size = texts.measure(text + ending, unicode=forced, udh_octets=udh_octets, alphabet=alphabet)
-    alone = texts.measure(text, unicode=forced, udh_octets=udh_octets, alphabet=alphabet).parts if ending else 0
+        size = measure(text + ending)
+    alone = measure(text).parts if ending else 0
     return Body(
         text + ending, size, saved, len(removed), _shown(removed), line_parts=size.parts - alone if ending else None
     )

@@ -19,13 +19,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 FOLDERS = "threelane.gateways"
-SHIPPED = (
-    "http",
-    "one",
-    "platform",
-    "rest",
-    "xml",
-)  # read first, so a conflict is reported for the folder that was added
+SHIPPED = ("http", "one", "platform", "rest", "xml")
+"""The folders that are read first, so that a conflict is reported for the one that was added."""
 OURS = "(by us)"  # done by Threelane before the request, so it works on every API
 NEVER = ""  # the API lacks it: refused at accept
 

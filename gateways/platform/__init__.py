@@ -4,8 +4,8 @@ Source: Clickatell's help page on the Platform's SMS API, and clients of it.  Pa
 of the integration and not of a message.  Its other form, by HTTP, has the key in the URL, so it is not used.
 """
 
-from threelane.contract.gateways import OURS, Declaration
-from threelane.gateways.one import API_KEY, PORTAL
+from threelane.contract.gateways import Declaration
+from threelane.gateways.one import API_KEY, OF_MESSAGE, PORTAL
 
 GATEWAY = Declaration(
     name="platform",
@@ -17,22 +17,6 @@ GATEWAY = Declaration(
     family="legacy",
     callbacks={"platform": "threelane.worker.inbound.platform:read"},
     sandbox="threelane.sandbox.platform_api:PlatformApi",
-    parameters={
-        "to": "to",
-        "text": "content",
-        "sender": "from",
-        "client_message_id": "clientMessageId",
-        "max_message_parts": OURS,
-        "lane": OURS,
-        "callback": OURS,
-        "validity_period": "validityPeriod",
-        "deliver_at": OURS,
-        "at_gateway": "scheduledDeliveryTime",
-        "unicode": "content",
-        "udh": "userDataHeader",
-        "binary": "binary",
-    },
-    abilities={
-        "balance": "GET public-client/balance",
-    },
+    parameters=OF_MESSAGE,
+    abilities={"balance": "GET public-client/balance"},
 )

@@ -24,20 +24,29 @@ async def in_two_pieces(more: asyncio.Event) -> AsyncIterator[bytes]:
     yield END
 
 
+def answering(bodies: BodyReader) -> web.Application:
+    """Return an application that answers with what is kept of a body: 503 without a place, 408 if it is too slow."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            return web.Response(body=await bodies.read(request))
+        except NoPlace:
+            return web.Response(status=503)
+        except TimeoutError:
+            return web.Response(status=408)
+
+    app = web.Application()
+    app.router.add_post("/{any:.*}", handle)
+    return app
+
+
 def test_a_long_body_waits_for_a_place_and_a_short_one_does_not() -> None:
     """With one place, a stalled body keeps the next one out, until it ends."""
 
     async def run() -> tuple[list[int], bytes]:
         bodies = BodyReader(60, wait_seconds=0.05, long_at_once=1)
 
-        async def handle(request: web.Request) -> web.Response:
-            try:
-                return web.Response(body=await bodies.read(request))
-            except NoPlace:
-                return web.Response(status=503)
-
-        app = web.Application()
-        app.router.add_post("/{any}", handle)
+        app = answering(bodies)
         more = asyncio.Event()
         async with TestServer(app) as server, ClientSession(server.make_url("/")) as session:
             first = asyncio.create_task(session.post("/first", data=in_two_pieces(more)).__aenter__())
@@ -61,14 +70,7 @@ def test_a_long_body_that_stalls_is_given_up_and_its_place_is_free() -> None:
     async def run() -> tuple[list[int], list[int]]:
         bodies = BodyReader(0.3, wait_seconds=60, long_at_once=1)
 
-        async def handle(request: web.Request) -> web.Response:
-            try:
-                return web.Response(body=await bodies.read(request))
-            except TimeoutError:
-                return web.Response(status=408)
-
-        app = web.Application()
-        app.router.add_post("/", handle)
+        app = answering(bodies)
         async with TestServer(app) as server, ClientSession(server.make_url("/")) as session:
             stalled = [(await session.post("/", data=in_two_pieces(asyncio.Event()))).status for _ in range(2)]
             return stalled, [(await session.post("/", data=WHOLE)).status]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 from pydantic import SecretStr
 
 from threelane.contract import phone
@@ -35,17 +36,7 @@ async def ask(
         logs.event("gateway_raised", level=40, error=error)
         found = AccountAnswer(result=UNKNOWN, text=error)
     text = _without(found.text, msisdn, voucher.get_secret_value())
-    return AccountAnswer(
-        result=found.result,
-        gateway=gateway.name,
-        balance=found.balance,
-        routable=found.routable,
-        charge=found.charge,
-        redeemed=found.redeemed,
-        code=found.code,
-        concern=found.concern,
-        text=text[:MOST_LETTERS],
-    )
+    return msgspec.structs.replace(found, gateway=gateway.name, text=text[:MOST_LETTERS])
 
 
 async def _call(gateway: Gateway, query: AccountQuery, msisdn: str, voucher: SecretStr) -> AccountAnswer:
