@@ -40,7 +40,7 @@ from threelane.store import batches, keys, suppression
 from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
-from threelane.worker.policy.statuses import STATUSES
+from threelane.worker.policy.statuses import OF_ACCOUNT, STATUSES
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement
@@ -64,6 +64,7 @@ MOVES: dict[str, set[tuple[Status | None, Status]]] = {
     "lapse":   {(SENDING, IN_DOUBT)},
     "resolve": {(IN_DOUBT, to) for to in (QUEUED, PAUSED, DEAD, UNKNOWN, *filter(None, STATUSES.values()))},
     "receipt": {(was, to) for was, following in MAY_FOLLOW.items() for to in following & set(STATUSES.values())},
+    "return":  {(was, to) for was in (SCHEDULED, SENDING, IN_DOUBT, SENT) for to in (QUEUED, PAUSED)},
     "redrive": {(DEAD, QUEUED), (DEAD, PAUSED)},
     "pause":   {(SCHEDULED, PAUSED), (QUEUED, PAUSED)},
     "resume a batch": {(PAUSED, SCHEDULED), (PAUSED, QUEUED)},
@@ -73,7 +74,7 @@ MOVES: dict[str, set[tuple[Status | None, Status]]] = {
 """What each verb may do; anything else that moves a message is a fault of the script."""
 
 OUTCOMES = (
-    AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32),
+    AttemptOutcome(OutcomeKind.ACCEPTED),
     AttemptOutcome(OutcomeKind.REFUSED, "901", "internal error"),
     AttemptOutcome(OutcomeKind.REFUSED, "105", "invalid destination"),
     AttemptOutcome(OutcomeKind.REFUSED, "122", "opted out"),
@@ -126,7 +127,8 @@ class Machine(RuleBasedStateMachine):
         self.drafts: list[Draft] = []
         self.in_hand: list[Attempt] = []
         self.holder: dict[str, str] = {}  # id -> the token of its one live claim
-        self.taken: Counter[str] = Counter()  # what the gateway took
+        self.taken: Counter[str] = Counter()  # what the gateway took, less what it refused for the account afterwards
+        self.gateway_ids: dict[str, list[str]] = {}  # of all that it took of a message, the last one last
         self.tried: set[str] = set()  # what was claimed or redriven once
         self.spent: Counter[str] = Counter()  # claims since it was redriven, less those given back
         self.moved: Counter[str] = Counter()
@@ -297,7 +299,16 @@ class Machine(RuleBasedStateMachine):
             outcome = AttemptOutcome(OutcomeKind.NOT_TRIED)
         attempt.outcome = outcome
         if reached(outcome):
-            self.taken[attempt.claimed.id] += 1
+            gateway_id = self.gateway_takes(attempt.claimed.id)
+            if outcome.kind is OutcomeKind.ACCEPTED:
+                attempt.outcome = outcome._replace(gateway_id=gateway_id)
+
+    def gateway_takes(self, message_id: str) -> str:
+        """Return its own id of what it took."""
+        known = self.gateway_ids.setdefault(message_id, [])
+        known.append(f"{len(known) + 1}{message_id[1:]}")
+        self.taken[message_id] += 1
+        return known[-1]
 
     @precondition(lambda self: self.in_hand)
     @rule(
@@ -393,7 +404,7 @@ class Machine(RuleBasedStateMachine):
             elif fails == 1:
                 answers[one] = LookUp(Known.NO_STATUS)
             elif found:
-                answers[one] = LookUp(Known.FOUND, "g" * 32, status, 800_000)
+                answers[one] = LookUp(Known.FOUND, self.gateway_ids[one][-1], status, 800_000)
             else:
                 answers[one] = LookUp(Known.NOT_FOUND)
         again = pending.answer(answers)
@@ -416,25 +427,49 @@ class Machine(RuleBasedStateMachine):
     @rule(
         pick=st.integers(0, 16),
         status=st.sampled_from(tuple(STATUSES)),
+        of=st.integers(0, 3),
         charges=st.lists(st.sampled_from((None, 0, 800_000, 1_600_000)), min_size=1, max_size=2),
     )
-    def receipt(self, pick: int, status: str, charges: list[int | None]) -> None:
-        """For anything, in any order, with or without a charge, twice; for an unknown id."""
+    def receipt(self, pick: int, status: str, of: int, charges: list[int | None]) -> None:
+        """For anything, in any order, with or without a charge or the gateway's id, twice; for an unknown id."""
         ids = [*sorted(self.tried), *self.ids(), "f" * 32]
-        one, times = ids[pick % len(ids)], len(charges)
+        self.receive(ids[pick % len(ids)], status, of, charges)
+
+    @precondition(lambda self: +self.taken)
+    @rule(pick=st.integers(0, 7), status=st.sampled_from(tuple(status for status in STATUSES if status in OF_ACCOUNT)))
+    def refuse_for_the_account(self, pick: int, status: str) -> None:
+        """What the gateway took last, it refuses after all; a walk of other receipts would seldom get there."""
+        taken = sorted(+self.taken)
+        self.receive(taken[pick % len(taken)], status, 0, [None])
+
+    def receive(self, one: str, status: str, of: int, charges: list[int | None]) -> None:
+        known_ids = ["", *self.gateway_ids.get(one, ["g" * 32])]
+        gateway_id = known_ids[-1 - of % len(known_ids)]
+        is_last = gateway_id in ("", known_ids[-1]) and self.taken[one] > 0
+        if status in OF_ACCOUNT and not is_last:
+            return  # the gateway does not refuse what it does not have
         before = self.seen
+        results = []
         for charge in charges:
-            (result,) = self.system.receive([StatusReport(one, "g" * 32, status, STATUSES[status], charge)])
-        was, to = before.status(one), STATUSES[status]
+            results += self.system.receive([StatusReport(one, gateway_id, status, STATUSES[status], charge)])
+        was, to, record = before.status(one), STATUSES[status], before.records.get(one, {})
+        moved = self.look("return" if "returned" in results else "receipt", {one})
         if was is None:
-            assert "unknown" == result
+            assert {"unknown"} == set(results)
         elif one not in self.tried:
-            assert "never_sent" == result
-        elif to is not None and times == 1 and was is not to:
-            assert ("moved" if to in MAY_FOLLOW[was] else "late") == result
-        elif times == 2:
-            assert "moved" != result, "the same receipt moved it twice"
-        if self.look("receipt", {one}):
+            assert {"never_sent"} == set(results)
+        elif "returned" in results:
+            assert ["returned", *("earlier" for _ in charges[1:])] == results
+            assert status in OF_ACCOUNT
+            assert not {"former_id", "resent", "redriven"} & record.keys(), "returned for the second time"
+            assert moved or was in (QUEUED, PAUSED)
+            self.taken[one] -= 1
+        elif to is not None and was is not to:
+            right = "moved" if to in MAY_FOLLOW[was] else "late"
+            has_copies = bool({"former_id", "resent"} & record.keys())
+            assert results[0] in {right, "earlier"} if has_copies else right == results[0]
+            assert "moved" not in results[1:], "the same receipt moved it twice"
+        if moved:
             self.holder.pop(one, None)
         assert self.seen.records.keys() == set(self.ids()), "a receipt created a record"
 
@@ -673,7 +708,9 @@ class Machine(RuleBasedStateMachine):
         pending = self.system.start_look_up()
         pending.answer(
             {
-                one: LookUp(Known.FOUND, "g" * 32, "003") if self.taken[one] else LookUp(Known.NOT_FOUND)
+                one: LookUp(Known.FOUND, self.gateway_ids[one][-1], "003")
+                if self.taken[one]
+                else LookUp(Known.NOT_FOUND)
                 for one in pending.queried
             }
         )
@@ -681,8 +718,7 @@ class Machine(RuleBasedStateMachine):
             self.tokens += 1
             ids = [one.decode() for one in self.system.sync.zrange(keys.QUEUED[lane], 0, -1)]
             for one in self.system.claim(lane, ids, f"token{self.tokens}").claimed:
-                self.taken[one.id] += 1
-                outcome = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
+                outcome = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=self.gateway_takes(one.id))
                 assert [True] == self.system.settle([Settlement(one, outcome, self.system.judge(one, outcome))])
         self.seen = self.system.glance(self.ids())
 
