@@ -95,7 +95,7 @@ def ended(child: Child, *numbers: signal.Signals) -> int:
     return child.process.wait(CALL_SECONDS + RECORD_SECONDS + LOAD_SECONDS)
 
 
-@pytest.mark.parametrize(("lease_seconds", "harm"), [(60, frozen), (5, killed)])
+@pytest.mark.parametrize(("lease_seconds", "harm"), [(5, killed), pytest.param(60, frozen, marks=pytest.mark.slow)])
 def test_a_result_that_cannot_be_recorded_does_not_hold_the_end(
     harm: Harm, own_redis: RedisServer, worker: Child, sandbox: Running, tmp_path: Path
 ) -> None:
@@ -166,7 +166,7 @@ def test_an_endpoint_ends_with_0_while_redis_is_away(
 
 @pytest.mark.parametrize(
     "numbers",
-    [(signal.SIGINT,), (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)],
+    [(signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP), *also_slow((signal.SIGINT,))],
     ids=lambda numbers: "-".join(one.name for one in numbers),
 )
 def test_any_number_of_stop_signals_is_one_graceful_stop_of_a_worker(

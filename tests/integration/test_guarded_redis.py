@@ -29,6 +29,7 @@ from tests.integration.test_callbacks import attempted
 from tests.integration.test_console import addresses
 from tests.layout import FOLDERS
 from tests.servers import threelane, wait_until
+from tests.slow import also_slow
 from tests.watch import VOUCHER
 from threelane import InvalidSettings, Producer, ProducerSettings, Unavailable
 from threelane.interfaces.command.line import app as commands
@@ -52,7 +53,7 @@ EXIT_CODES: dict[str, int] = {}
 REFUSED = "the certificate of Redis is not trusted"
 
 
-@pytest.fixture(scope="module", params=[LISTED, NOT_DANGEROUS], ids=["listed", "not_dangerous"])
+@pytest.fixture(scope="module", params=[LISTED, *also_slow(NOT_DANGEROUS)], ids=["listed", "not_dangerous"])
 def guarded(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[GuardedRedis]:
     """A Redis whose user may run the commands of the file, or all but dangerous and administrative ones."""
     server = GuardedRedis(tmp_path_factory.mktemp("guarded"), request.param).start()

@@ -15,6 +15,7 @@ import redis
 from tests.integration.api import API, needs_a_look_up
 from tests.integration.conftest import Workers, taken
 from tests.servers import typed, wait_until
+from tests.slow import also_slow
 from threelane import Accepted, Producer, Status
 from threelane.sandbox.running import Running
 from threelane.store import keys
@@ -195,7 +196,7 @@ def test_an_operator_sees_the_breaker_and_can_close_it(
     wait_until(lambda: all_sent(producer, codes), what="the next message")
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
+@pytest.mark.parametrize("form", ["seconds", *also_slow("date")])
 def test_a_rate_limit_holds_all_lanes_and_leaves_nothing_in_doubt(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis, form: str
 ) -> None:

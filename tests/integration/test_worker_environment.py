@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.conftest import Workers, log_of, threelane_child
 from tests.servers import wait_until
+from tests.slow import also_slow
 from threelane import Producer, Status
 from threelane.demo.child import Child
 from threelane.store.status import MessageStatus
@@ -41,7 +42,7 @@ def by_celery(folder: Path, environment: dict[str, str]) -> Child:
     return Child("celery", [*CELERY, *WORKER], folder / "celery.log", environment)
 
 
-@pytest.mark.parametrize("start", [by_threelane, by_celery])
+@pytest.mark.parametrize("start", [by_celery, *also_slow(by_threelane)])
 def test_no_variable_of_celery_leads_a_worker_away(
     producer: Producer, workers: Workers, until: Until, start: Callable[[Path, dict[str, str]], Child]
 ) -> None:
@@ -75,9 +76,9 @@ def test_no_variable_of_celery_is_taken_from_what_a_worker_starts(workers: Worke
     ("option", "instead"),
     [
         (["-b", DEAD], "THREELANE_BROKER_URL"),
-        ([f"--broker={DEAD}"], "THREELANE_BROKER_URL"),
-        (["--result-backend", DEAD], "leave --result-backend out"),
-        (["--loader", "celery.loaders.app:AppLoader"], "leave --loader out"),
+        pytest.param([f"--broker={DEAD}"], "THREELANE_BROKER_URL", marks=pytest.mark.slow),
+        pytest.param(["--result-backend", DEAD], "leave --result-backend out", marks=pytest.mark.slow),
+        pytest.param(["--loader", "celery.loaders.app:AppLoader"], "leave --loader out", marks=pytest.mark.slow),
         (["--config", "celeryconfig"], "THREELANE_... variables"),
     ],
 )

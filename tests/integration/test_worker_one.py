@@ -31,7 +31,7 @@ def let_end(client: redis.Redis, message_id: str) -> None:
 
 
 @pytest.mark.parametrize("api", PORTAL)
-@pytest.mark.parametrize("on_doubt", ["resend", "hold", "drop"])
+@pytest.mark.parametrize("on_doubt", ["resend", *also_slow("hold", "drop")])
 @pytest.mark.parametrize(("to", "sent"), [("27999300101", 1), ("27999300201", 0)], ids=["taken", "not-taken"])
 def test_a_lost_answer_is_waited_for_to_the_end_and_never_sent_again(
     producer: Producer,

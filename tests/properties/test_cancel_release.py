@@ -31,7 +31,7 @@ from threelane.worker.send.claim import Claimed, claim
 from threelane.worker.send.settle import Settlement
 from threelane.worker.upkeep.release import release
 
-INTERLEAVINGS = int(os.environ.get("THREELANE_INTERLEAVINGS", "10000"))
+INTERLEAVINGS = int(os.environ.get("THREELANE_INTERLEAVINGS", "4000"))
 A_ROUND = 500  # messages that live at the same time
 STEPS = 30
 NEVER = "0" * 32

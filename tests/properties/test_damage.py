@@ -36,7 +36,7 @@ from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.erase import erase, erase_old
 from threelane.worker.upkeep.expire import expire
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "30"))
 ACCEPTED = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="0" * 32)
 LOST = AttemptOutcome(OutcomeKind.LOST)
 SECOND, HOUR = 1000, 3600_000

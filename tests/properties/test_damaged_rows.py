@@ -28,7 +28,7 @@ from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.send.settle import Settlement
 from threelane.worker.webhooks import undelivered
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "30"))
 PRODUCER, CENTRE = "shop", "sales"
 HELD = b'{"code":"130","cause":"x","since":1,"until":0}'
 JSON = (

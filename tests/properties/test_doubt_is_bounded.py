@@ -16,6 +16,7 @@ from hypothesis import strategies as some
 from tests.properties.doubt_world import SECOND, DoubtWorld, Fate
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer
+from tests.slow import also_slow
 from threelane.store import keys
 from threelane.store.record import Field
 from threelane.store.states import AT_REST, FINAL, Status
@@ -61,7 +62,14 @@ def a_code_each_second(world: DoubtWorld, seconds: int) -> list[str]:
 # What the gateway lost before it accepted it.
 
 
-@pytest.mark.parametrize(("seed", "lag_ms"), [(1, 0), (2, 300), (3, 1_000)])
+@pytest.mark.parametrize(
+    ("seed", "lag_ms"),
+    [
+        (2, 300),
+        pytest.param(1, 0, marks=pytest.mark.slow),
+        pytest.param(3, 1_000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_code_that_was_lost_before_the_gateway_took_it_arrives_within_fifteen_seconds(
     world: DoubtWorld, seed: int, lag_ms: int
 ) -> None:
@@ -90,7 +98,8 @@ def test_a_code_that_was_lost_before_the_gateway_took_it_arrives_within_fifteen_
     assert {Status.SENT} == {ends[one] for one in ends.keys() - never}
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
 def test_look_ups_that_suddenly_lag_cause_no_second_message(world: DoubtWorld, seed: int) -> None:
     """From one second to thirty without notice: what was learned is wrong, but later messages are not found either."""
     world.gateway.lag_ms = 1_000
@@ -127,7 +136,7 @@ def test_without_later_messages_the_configured_maximum_applies(world: DoubtWorld
 # What it took and does not find.
 
 
-@pytest.mark.parametrize("fate", [Fate.LOST_AFTER, Fate.DIED_AFTER])
+@pytest.mark.parametrize("fate", [Fate.LOST_AFTER, *also_slow(Fate.DIED_AFTER)])
 @pytest.mark.parametrize(("choice", "end"), [("unknown", Status.UNKNOWN), ("dead", Status.DEAD)])
 def test_a_gateway_that_takes_and_hides_gets_two_copies_at_most(
     world: DoubtWorld, fate: Fate, choice: str, end: Status
@@ -264,7 +273,7 @@ def test_all_doubts_are_looked_up_when_the_breaker_closes(world: DoubtWorld) -> 
     assert {Status.SENT} == set(world.statuses().values())
 
 
-@pytest.mark.parametrize("outage", [10, 30, 300])
+@pytest.mark.parametrize("outage", [30, *also_slow(10, 300)])
 def test_a_minute_after_an_outage_nothing_is_in_doubt(world: DoubtWorld, outage: int) -> None:
     """What was under way when it began is found, or is sent again as soon as a later message has been found."""
     a_code_each_second(world, 70)
@@ -331,7 +340,7 @@ STEPS = some.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_in_any_order_nothing_is_sent_a_third_time_and_nothing_without_proof(
     system: System, steps: list[tuple[str, object]]

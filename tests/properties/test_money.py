@@ -29,7 +29,7 @@ from threelane.worker.policy.statuses import STATUSES
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement, settle
 
-EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "10"))
 STEPS = 60
 PRICES = parse("2783=0.8,27=0.75,1=1.123456,*=0")
 WAITING = {Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT}

@@ -34,6 +34,7 @@ def test_the_rules_and_the_configuration_are_sound() -> None:
 
 
 @needs_promtool
+@pytest.mark.slow
 def test_each_alert_fires_for_its_cause_and_for_no_other() -> None:
     """The scenes are in rules_test.yml: after each, all that fires is named."""
     assert "SUCCESS" in _promtool("test", "rules", str(FOLDER / "prometheus" / "rules_test.yml"))

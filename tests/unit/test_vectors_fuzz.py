@@ -286,7 +286,7 @@ JSON = some.recursive(
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda one: one.name)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     body=mutated() | some.binary(max_size=200) | some.sampled_from(CORPUS) | JSON, status=some.sampled_from(STATUSES)
 )
