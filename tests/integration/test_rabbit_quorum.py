@@ -76,7 +76,10 @@ def producer(client: redis.Redis, redis_server: RedisServer, server: rabbit.Rabb
 def test_a_lane_that_waits_for_the_rate_loses_no_nudge(
     producer: Producer, on_quorum: Workers, sandbox: Running, client: redis.Redis
 ) -> None:
-    """Each nudge of 99 goes back dozens of times; one that is dropped would wait for a look or the sweep."""
+    """Each nudge of 99 or 51 goes back dozens of times; one that is dropped would wait for a look or the sweep.
+
+    On a busy machine a look takes a few messages that the lane has overtaken for a second, and never a whole nudge.
+    """
     ids = {
         one.id for one in producer.send_many({"to": f"27999{500000 + one}", "text": "News"} for one in range(MESSAGES))
     }
@@ -86,7 +89,7 @@ def test_a_lane_that_waits_for_the_rate_loses_no_nudge(
     assert ids == taken(sandbox).keys()
     assert {1} == {len(entries) for entries in taken(sandbox).values()}
     assert [] == on_quorum.events("swept")
-    assert 0 == sum(one["messages"] for one in on_quorum.events("found_without_nudge"))
+    assert SIZE > sum(one["messages"] for one in on_quorum.events("found_without_nudge"))
 
 
 def test_a_lane_that_waits_for_the_rate_keeps_its_order(
