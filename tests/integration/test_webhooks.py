@@ -342,7 +342,7 @@ def test_after_the_last_try_an_event_is_set_aside_and_can_be_redelivered(
     child = dispatch(webhook_delays_seconds=QUICK)
     (dead,) = wait_until(lambda: aside(client), what="the dead letter")
     assert (event_id, "outcome", "a", 3, "answered 503") == dead[:5]
-    assert 1 == counted(child, "dead")
+    wait_until(lambda: counted(child, "dead") == 1, what="its count, which follows")
     assert 3 == len(receiver.posts)
 
     status[0] = 200
