@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
 
+from tests.properties.system import System, open_system
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings, Unavailable
 from threelane.store import ceiling, keys
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.send.blame import Blame
+from threelane.worker.send.settle import Settlement
+from threelane.worker.send.settler import Settler
 
 MEGABYTE = 1 << 20
 
@@ -87,8 +93,28 @@ def careful_producer(redis_server: RedisServer, careful: redis.Redis) -> Iterato
         yield made
 
 
+@pytest.fixture
+def published(redis_server: RedisServer, client: redis.Redis) -> Iterator[Callable[[], bool]]:
+    """Publishes the ceiling as a worker does, and again once it is lifted: a process remembers it for a minute."""
+
+    def publish() -> bool:
+        return asyncio.run(_publish(redis_server.url))
+
+    yield publish
+    client.config_set("maxmemory", 0)
+    publish()
+
+
+async def _publish(url: str) -> bool:
+    client = redis.asyncio.Redis.from_url(url)
+    try:
+        return await ceiling.publish(client)
+    finally:
+        await client.aclose()
+
+
 def test_a_user_without_the_right_to_info_is_refused_at_the_share_that_a_worker_publishes(
-    client: redis.Redis, redis_server: RedisServer, careful_producer: Producer
+    client: redis.Redis, published: Callable[[], bool], careful_producer: Producer
 ) -> None:
     """Its own rights are enough for the memory use; the ceiling comes from a process with more rights."""
     client.setrange("tl:filler", 20 * MEGABYTE, "x")
@@ -97,7 +123,7 @@ def test_a_user_without_the_right_to_info_is_refused_at_the_share_that_a_worker_
         what="what an earlier test left to be freed",
     )
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.93))  # type: ignore[index]
-    assert asyncio.run(publish(redis_server.url))
+    assert published()
 
     with pytest.raises(Unavailable, match="memory ceiling") as refused:
         careful_producer.send("27831234567", "Hello")
@@ -106,12 +132,30 @@ def test_a_user_without_the_right_to_info_is_refused_at_the_share_that_a_worker_
     assert careful_producer.send("27831234567", "Hello").accepted
 
 
-async def publish(url: str) -> bool:
-    client = redis.asyncio.Redis.from_url(url)
-    try:
-        return await ceiling.publish(client)
-    finally:
-        await client.aclose()
+def test_what_is_sent_keeps_its_text_unless_redis_is_nearly_full(
+    client: redis.Redis, published: Callable[[], bool], redis_server: RedisServer
+) -> None:
+    """A text is kept until the end of its message, which may come back; room for new messages comes before that."""
+    with open_system(redis_server) as system:
+        drafts = [system.draft(text="Hello") for _ in range(2)]
+        system.accept(drafts)
+        first, second = (one.message.id for one in drafts)
+        client.setrange("tl:filler", 20 * MEGABYTE, "x")
+        send(system, first)
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.85))  # type: ignore[index]
+        assert published()
+        send(system, second)
+    kept = [client.hmget(keys.record(one), "status", "body") for one in (first, second)]
+    assert [(b"sent", True), (b"sent", False)] == [(status, body is not None) for status, body in kept]
+
+
+def send(system: System, message_id: str) -> None:
+    """Claim and settle as a worker does."""
+    (claimed,) = system.claim(3, [message_id], f"token of {message_id}").claimed
+    taken = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id="g" * 32)
+    clock: Any = SimpleNamespace(now=lambda: system.now)
+    settler = Settler(system.client, system.settings, clock, Blame(), assumes=False)
+    assert [] == system.run(settler.settle([Settlement(claimed, taken, system.judge(claimed, taken))]))
 
 
 def test_without_a_published_ceiling_redis_refuses_and_intake_then_leaves_room_for_sending(

@@ -12,7 +12,7 @@ import msgspec
 import redis.asyncio
 
 from threelane.runtime import logs
-from threelane.store import ceiling, keys, texted
+from threelane.store import keys, texted
 from threelane.store.keys import RecordKey, TextedKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
@@ -113,10 +113,12 @@ async def settle(
     now: int,
     *,
     assumes: bool = False,
+    is_near: bool = False,
 ) -> Settled:
     """Settle attempts; False for each that was settled elsewhere first: by a receipt, or by a lapsed lease.
 
     ``assumes``: the API reports no charges, so the estimate counts as the charge of a sent message.
+    ``is_near``: Redis is near its memory ceiling, so what is sent keeps no text.
     """
     learned = {
         place: replace(one.decision.hold, at=now) for place, one in enumerate(settlements, 1) if one.decision.hold
@@ -128,7 +130,7 @@ async def settle(
         texted=[key for key, _ in marks],
         now=now,
         assumes=assumes,
-        is_near=ceiling.was_near(ceiling.TIGHT_SHARE),
+        is_near=is_near,
         holds=[holding(hold, place, now) for place, hold in learned.items()],
         settlements=[_settling(one, keeping, now, field) for one, (_, field) in zip(settlements, marks, strict=True)],
     )

@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from threelane.runtime.clock import Clock
 from threelane.runtime.raised import place_of
-from threelane.store import keys
+from threelane.store import ceiling, keys
 from threelane.worker.account.hold import ramp
 from threelane.worker.gateway.outcome import NEVER_LEFT, AttemptOutcome
 from threelane.worker.policy.rule import RATE_LIMITED
@@ -69,7 +69,12 @@ class Settler:
         ):
             with attempt:
                 settled = await settle(
-                    self._client, settlements, self._settings.keeping, self._clock.now(), assumes=self._assumes
+                    self._client,
+                    settlements,
+                    self._settings.keeping,
+                    self._clock.now(),
+                    assumes=self._assumes,
+                    is_near=ceiling.was_near(ceiling.TIGHT_SHARE),
                 )
         metrics.STALE.inc(settled.each.count(False))
         await self._ramp_up_after_rate_limits(settlements)
