@@ -22,7 +22,7 @@ from threelane.store import keys
 
 pytestmark = pytest.mark.main_job
 
-NEWSLETTERS, CODES = 300, 5
+NEWSLETTERS, CODES = 300, 20  # more codes than probes
 CONNECTIONS, WORKERS, FAILURES, PROBES = 4, 2, 5, 4
 SETTINGS = {
     "breaker_failures": FAILURES,
@@ -101,8 +101,9 @@ def test_an_outage_leaves_a_handful_in_doubt_and_the_first_code_goes_first(
     count of failures again.
     """
     sandbox.control("POST", "settings", {"latency_ms": 30})
+    grace = {"doubt_delays_seconds": "1,15"} if command == "sendmsg" else {}  # nothing is sent again before its end
     for _ in range(WORKERS):
-        workers.start(**SETTINGS)
+        workers.start(**SETTINGS | grace)
     news = accepted(producer, NEWSLETTERS, 3)
     wait_until(lambda: len(taken(sandbox)) > 20, 60, what="the newsletter to flow")
     before = tallied(client, "in_doubt")
