@@ -23,14 +23,18 @@ from threelane.worker.send.settler import Settler
 MEGABYTE = 1 << 20
 
 
-@pytest.fixture
-def full(client: redis.Redis) -> Iterator[redis.Redis]:
-    """A Redis that uses a little more than nine tenths of what it may use."""
+def fill(client: redis.Redis) -> None:
     client.setrange("tl:filler", 20 * MEGABYTE, "x")
     wait_until(
         lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
         what="what an earlier test left to be freed",
     )
+
+
+@pytest.fixture
+def full(client: redis.Redis) -> Iterator[redis.Redis]:
+    """A Redis that uses a little more than nine tenths of what it may use."""
+    fill(client)
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.93))  # type: ignore[index]
     yield client
     client.config_set("maxmemory", 0)
@@ -117,11 +121,7 @@ def test_a_user_without_the_right_to_info_is_refused_at_the_share_that_a_worker_
     client: redis.Redis, published: Callable[[], bool], careful_producer: Producer
 ) -> None:
     """Its own rights are enough for the memory use; the ceiling comes from a process with more rights."""
-    client.setrange("tl:filler", 20 * MEGABYTE, "x")
-    wait_until(
-        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
-        what="what an earlier test left to be freed",
-    )
+    fill(client)
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.93))  # type: ignore[index]
     assert published()
 
@@ -140,7 +140,7 @@ def test_what_is_sent_keeps_its_text_unless_redis_is_nearly_full(
         drafts = [system.draft(text="Hello") for _ in range(2)]
         system.accept(drafts)
         first, second = (one.message.id for one in drafts)
-        client.setrange("tl:filler", 20 * MEGABYTE, "x")
+        fill(client)
         send(system, first)
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.85))  # type: ignore[index]
         assert published()
@@ -164,21 +164,13 @@ def test_without_a_published_ceiling_redis_refuses_and_intake_then_leaves_room_f
     """What Redis used at its refusal counts as its ceiling for a minute: it may have been raised since."""
     times = [0.0]
     clock = lambda: times[0]  # noqa: E731
-    client.setrange("tl:filler", 20 * MEGABYTE, "x")
-    wait_until(
-        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
-        what="what an earlier test left to be freed",
-    )
+    fill(client)
     assert not ceiling.is_near(careful, 0.9, 1, clock)
     ceiling.reached(careful, clock)
     assert ceiling.is_near(careful, 0.9, 1, clock)
     client.delete("tl:filler")
     assert not ceiling.is_near(careful, 0.9, 1, clock), "there is room again"
-    client.setrange("tl:filler", 20 * MEGABYTE, "x")
-    wait_until(
-        lambda: client.info("memory")["lazyfree_pending_objects"] == 0,  # type: ignore[index]
-        what="what an earlier test left to be freed",
-    )
+    fill(client)
     times[0] = 30.0
     assert ceiling.is_near(careful, 0.9, 1, clock)
     times[0] = 61.0
