@@ -21,7 +21,9 @@ from threelane.contract.text import GSM_7, Alphabet, Encoding, Size, composed, d
 from threelane.contract.why_parts import WhyParts, explain
 from threelane.contract.wording import PLAIN, Filled, Wording
 
-SCHEMA = 2  # the newest schema that this code can send; a message without one has schema 1
+SCHEMA = 3  # the newest schema that this code can send; a message without one has schema 1
+OF_WORDS = 2  # the schema of a message with a field that a worker of schema 1 would leave out
+OF_ACCOUNT = 3  # of one for an account that workers of schema 2 do not know
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -213,7 +215,7 @@ def parse(
         own_validity="validity_period" in given,
         flash=kind == kinds.FLASH,
         old_type=kind if kind in kinds.OLD else "",
-        schema=SCHEMA if is_newer else 1,
+        schema=OF_WORDS if is_newer else 1,
         producer=name,
         **{key: value for key, value in given.items() if key in _COPIED},
     )

@@ -15,6 +15,7 @@ import redis
 
 from threelane.operations.outage import outage
 from threelane.store import keys, rows, waiting
+from threelane.store.keys import HERE, Space
 from threelane.store.readable import row
 from threelane.store.states import Status
 from threelane.store.waiting import IN_LANE, PUT_OFF, SINCE, Cause, Group
@@ -73,20 +74,23 @@ class _Plain(NamedTuple):
     leases: list[str]  # the ids of the oldest
 
 
-def read(client: redis.Redis, now: int, held: Mapping[str, Held] | None = None) -> dict[int, LaneAge]:
-    """Return what waits in each lane; ``held`` are the holds in force, if they are known."""
-    held = hold.holds(client, now) if held is None else held
+def read(
+    client: redis.Redis, now: int, held: Mapping[str, Held] | None = None, space: Space = HERE
+) -> dict[int, LaneAge]:
+    """Return what waits in each lane of an account; ``held`` are the holds in force, if they are known."""
+    held = hold.holds(client, now, space) if held is None else held
+    names = keys.names(space)
     breaker = outage(client, held, now)
     with client.pipeline(transaction=False) as pipe:
         for lane in keys.LANES:
-            pipe.zcard(keys.QUEUED[lane])
-            pipe.zrange(keys.QUEUED[lane], 0, 0, withscores=True)
-            pipe.zcount(keys.DUE[lane], "-inf", now)
-            pipe.zrange(keys.DUE[lane], 0, 0, withscores=True)
-            pipe.zcard(keys.LEASES[lane])
-            pipe.zrange(keys.LEASES[lane], 0, LEASES - 1)
+            pipe.zcard(names.QUEUED[lane])
+            pipe.zrange(names.QUEUED[lane], 0, 0, withscores=True)
+            pipe.zcount(names.DUE[lane], "-inf", now)
+            pipe.zrange(names.DUE[lane], 0, 0, withscores=True)
+            pipe.zcard(names.LEASES[lane])
+            pipe.zrange(names.LEASES[lane], 0, LEASES - 1)
             for cause in Cause:
-                waiting.queue(pipe, lane, cause)
+                waiting.queue(pipe, lane, cause, space)
         replies = iter(pipe.execute())
     read_lanes = {lane: (_plain(replies), {cause: waiting.take(replies) for cause in Cause}) for lane in keys.LANES}
     sending = _since(client, [plain.leases for plain, _ in read_lanes.values()])

@@ -27,7 +27,7 @@ from threelane.runtime.tracing import Tracer
 from threelane.store import batches, budgets, ceiling, keys, limits
 from threelane.store.batches import BatchField, BatchRow, NewBatch
 from threelane.store.countries import SeenCountries
-from threelane.store.keys import BatchKey, RecordKey
+from threelane.store.keys import HERE, BatchKey, RecordKey, Space
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
@@ -168,12 +168,15 @@ def accept(
     prices: Prices = ANY_PRICE,
     tracer: Tracer | None = None,
     validity_minutes: int = GATEWAY_VALIDITY_MINUTES,
+    space: Space = HERE,
 ) -> list[Admission]:
     """Accept up to 99 drafts, with ``prices`` for the estimates; the results are in the same order.
 
+    All are to be sent through the account of ``space``, unless they are known: a message keeps its account.
+
     Safe to repeat with the same drafts: a known message gets the same result as the first time.
     """
-    accept_call = AcceptCall(drafts, now, prices, tracer, validity_minutes=validity_minutes)
+    accept_call = AcceptCall(drafts, now, prices, tracer, validity_minutes=validity_minutes, space=space)
     accept_call.begin(client)
     return accept_call.answers(accept_call.wait())
 
@@ -190,18 +193,21 @@ class AcceptCall:
         seen: SeenCountries | None = None,
         rows_kept_ms: int = batches.ROWS_KEPT_MS,
         validity_minutes: int = GATEWAY_VALIDITY_MINUTES,
+        space: Space = HERE,
     ) -> None:
         """Prepare the call for up to 99 drafts.
 
         ``seen`` are the countries that need no look-up in Redis; batches list these messages for ``rows_kept_ms``.
-        ``validity_minutes`` is the longest validity that the gateway takes.
+        ``validity_minutes`` is the longest validity that the gateway takes.  All are sent through the account of
+        ``space``.
         """
         self._drafts = drafts
+        self._accept = _accept.within(space)
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
         self._now = now
         self._messages = [
-            _new_message(draft, prices, trace, _due(draft.message, now, validity_minutes))
+            _new_message(draft, prices, trace, _due(draft.message, now, validity_minutes), space.account)
             for draft, trace in zip(drafts, traces, strict=True)
         ]
         self._former_prints = {
@@ -227,11 +233,11 @@ class AcceptCall:
             self._failed = failed
         if self._failed:
             return
-        self._call = _accept.begin(client, **self._arguments(is_tight=is_tight))
+        self._call = self._accept.begin(client, **self._arguments(is_tight=is_tight))
 
     async def run(self, client: redis.asyncio.Redis) -> list[Admission]:
         """Make the call on an asyncio client, and return the results; raises RedisError."""
-        return self.answers(await _accept.run(client, **self._arguments(is_tight=False)))
+        return self.answers(await self._accept.run(client, **self._arguments(is_tight=False)))
 
     def _arguments(self, *, is_tight: bool) -> dict[str, Any]:
         tomorrow_at = (self._now // DAY + 1) * DAY
@@ -330,8 +336,17 @@ def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
 _EXPIRES, _BODY, _ESTIMATE, _PRODUCER, _CENTRE = (
     name.value for name in (Field.EXPIRES, Field.BODY, Field.ESTIMATE, Field.PRODUCER, Field.CENTRE)
 )
-_CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA = (
-    name.value for name in (Field.CLIENT, Field.BATCH, Field.TAGS, Field.GATEWAY_DUE, Field.TRACE, Field.SCHEMA)
+_CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA, _ACCOUNT = (
+    name.value
+    for name in (
+        Field.CLIENT,
+        Field.BATCH,
+        Field.TAGS,
+        Field.GATEWAY_DUE,
+        Field.TRACE,
+        Field.SCHEMA,
+        Field.ACCOUNT,
+    )
 )
 
 
@@ -343,7 +358,7 @@ def _due(sms: Message, now: int, validity_minutes: int) -> int:
     return due if due > now else 0
 
 
-def _new_message(draft: Draft, prices: Prices, trace: str, due: int) -> NewMessage:
+def _new_message(draft: Draft, prices: Prices, trace: str, due: int, account: str) -> NewMessage:
     """Return a draft as argument of the script."""
     sms = draft.message
     where = country(sms.to)
@@ -365,7 +380,9 @@ def _new_message(draft: Draft, prices: Prices, trace: str, due: int) -> NewMessa
         values += _GATEWAY_DUE, str(sms.due_at)
     if trace:
         values += _TRACE, trace
-    if sms.schema > 1:
+    if account:
+        values += _ACCOUNT, account, _SCHEMA, str(message.OF_ACCOUNT)
+    elif sms.schema > 1:
         values += _SCHEMA, str(sms.schema)
     return NewMessage(
         sms.id,

@@ -4,7 +4,8 @@
 -- KEYS  records
 -- ARG   now, keep_ms, gateway_stops (the gateway can stop messages that it holds), by_our_id (also those whose gateway id
 --       is unknown), ids
--- ->    for each id the result and the state that it was or is in: 'cancelled:queued'; or 'unknown'
+-- ->    for each id the result and the state that it was or is in: 'cancelled:queued'; or 'unknown',
+--       or 'account:<name>' of another account's
 local NOT_SENT = {[Status.scheduled] = true, [Status.queued] = true, [Status.paused] = true, [Status.dead] = true}
 local MAY_BE_SENT = {[Status.sending] = true, [Status.in_doubt] = true}
 local answers, FIELDS = {}, fields(Field.gateway_due)
@@ -15,6 +16,10 @@ each(ARG.ids, function(i, id)
   local known = read_or_set_aside(record, id, FIELDS)
   local from = known.status
   if not from then return end
+  if not is_own(known) then
+    answers[i] = elsewhere(known)
+    return
+  end
   if NOT_SENT[from] and move(record, id, known, Status.cancelled, 0, Field.ended, ARG.now) then
     keep_for(record, ARG.keep_ms)
     count_of(Count.cancelled, known.lane)

@@ -10,8 +10,9 @@ import redis
 
 from threelane.runtime import logs
 from threelane.store import keys
-from threelane.store.keys import RecordKey
+from threelane.store.keys import RecordKey, Space
 from threelane.store.scripts import script, texts
+from threelane.store.spaces import in_its_space
 from threelane.store.states import Status
 
 SLICE = 100  # messages of one script, a few milliseconds of Redis
@@ -80,18 +81,22 @@ def cancel(
     """
     reasons = _WHY | _of_gateway(api, gateway_stops=gateway_stops, by_our_id=by_our_id)
     answers: list[Cancelled] = []
-    for start in range(0, len(ids), SLICE):
-        batch = ids[start : start + SLICE]
-        replies = _cancel(
+
+    def call(space: Space, ids: Sequence[str]) -> Sequence[str]:
+        return _cancel.within(space)(
             client,
-            records=keys.records(batch),
+            records=keys.records(ids),
             now=now,
             keep_ms=retention_ms,
             gateway_stops=gateway_stops,
             by_our_id=by_our_id,
-            ids=batch,
+            ids=ids,
         )
-        answers += [_answer(one, reply, reasons) for one, reply in zip(batch, replies, strict=True)]
+
+    for start in range(0, len(ids), SLICE):
+        batch = ids[start : start + SLICE]
+        placed = in_its_space(batch, call)
+        answers += [_answer(one, reply, reasons) for one, (reply, _) in zip(batch, placed, strict=True)]
     return answers
 
 

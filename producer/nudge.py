@@ -23,11 +23,11 @@ SLOW = 0.5  # a call that took this share of its time is followed by a pause, to
 class Broker(Protocol):
     """Transports nudges to workers."""
 
-    def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
-        """Publish nudges on their lane, in order; raises errors of the library."""
+    def publish(self, lane: int, bodies: Sequence[bytes], account: str = "") -> None:
+        """Publish nudges on their lane of an account, in order; raises errors of the library."""
 
-    def depths(self) -> dict[int, int]:
-        """Return the number of waiting nudges of each lane; raises errors of the library."""
+    def depths(self, account: str = "") -> dict[int, int]:
+        """Return the number of waiting nudges of each lane of an account; raises errors of the library."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -45,8 +45,11 @@ class Nudger:
     wait for the broker, and counted in ``skipped``.
     """
 
-    def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Take the settings; the first nudge connects."""
+    def __init__(
+        self, settings: Settings, monotonic: Callable[[], float] = time.monotonic, *, account: str = ""
+    ) -> None:
+        """Take the settings and the account whose queues are meant; the first nudge connects."""
+        self._account = account
         self._broker = _broker(settings)
         self._slow_seconds = SLOW * settings.redis_timeout_seconds
         self._monotonic = monotonic
@@ -64,8 +67,12 @@ class Nudger:
         """The number of messages that the broker did not take, in failed calls or because of a pause."""
         return self.skipped + self._failed
 
-    def publish(self, lane: int, ids: Sequence[str]) -> bool:
-        """Publish the ids on their lane, all nudges at once; returns whether the broker accepted them."""
+    def publish(self, lane: int, ids: Sequence[str], account: str | None = None) -> bool:
+        """Publish the ids on their lane, all nudges at once; returns whether the broker accepted them.
+
+        ``account``: that of these messages, if it is not the one of this object.
+        """
+        account = self._account if account is None else account
         started = self._monotonic()
         if started < self._paused_until:
             with self._counting:
@@ -75,7 +82,8 @@ class Nudger:
         starts = range(0, len(ids), NUDGE_SIZE)
         try:
             if ids:
-                self._broker.publish(lane, [task_message.body(lane, ids[at : at + NUDGE_SIZE]) for at in starts])
+                bodies = [task_message.body(lane, ids[at : at + NUDGE_SIZE]) for at in starts]
+                self._broker.publish(lane, bodies, account)
         except Exception as failed:  # for any error of the library: the records are written
             ended = self._monotonic()
             self._paused_until = ended + max(PAUSE_SECONDS, ended - started)
@@ -108,7 +116,7 @@ class Nudger:
 
     def depths(self) -> dict[int, int]:
         """Return the number of waiting nudges of each lane; raises errors of the broker's library."""
-        return self._broker.depths()
+        return self._broker.depths(self._account)
 
     def close(self) -> None:
         """Close the connections to the broker."""

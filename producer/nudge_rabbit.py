@@ -58,13 +58,13 @@ class RabbitBroker:
         self._monotonic = monotonic
         self._begin()
 
-    def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
+    def publish(self, lane: int, bodies: Sequence[bytes], account: str = "") -> None:
         """Publish nudges and wait for all confirmations; raises errors of kombu and py-amqp."""
-        self._run(lambda session: session.publish(keys.queue(lane), bodies))
+        self._run(lambda session: session.publish(keys.queue(lane, account), bodies))
 
-    def depths(self) -> dict[int, int]:
+    def depths(self, account: str = "") -> dict[int, int]:
         """Return the number of waiting nudges of each lane; raises errors of kombu and py-amqp."""
-        return self._run(lambda session: {lane: session.depth(keys.queue(lane)) for lane in keys.LANES})
+        return self._run(lambda session: {lane: session.depth(keys.queue(lane, account)) for lane in keys.LANES})
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 
 from threelane.producer import task_message
 from threelane.runtime.settings import Settings
@@ -24,13 +25,14 @@ class RedisBroker:
         """Take the settings; the first nudge connects."""
         self._client = connect_to(settings.broker, settings)
 
-    def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
+    def publish(self, lane: int, bodies: Sequence[bytes], account: str = "") -> None:
         """Push nudges in one call, in order; raises RedisError."""
-        self._client.lpush(keys.queue(lane), *[_envelope(lane, body) for body in bodies])
+        queue = keys.queue(lane, account)
+        self._client.lpush(queue, *[_envelope(queue, body) for body in bodies])
 
-    def depths(self) -> dict[int, int]:
+    def depths(self, account: str = "") -> dict[int, int]:
         """Return the number of waiting nudges of each lane; raises RedisError."""
-        return dict(zip(keys.LANES, self._lengths(), strict=True))
+        return dict(zip(keys.LANES, self._lengths(account), strict=True))
 
     def close(self) -> None:
         """Close the connections."""
@@ -39,15 +41,16 @@ class RedisBroker:
     def forget(self) -> None:
         """Do nothing in a child process: redis-py does not use the parent's connections there."""
 
-    def _lengths(self) -> list[int]:
+    def _lengths(self, account: str) -> list[int]:
         with self._client.pipeline(transaction=False) as pipe:
             for lane in keys.LANES:
-                pipe.llen(keys.queue(lane))
+                pipe.llen(keys.queue(lane, account))
             return pipe.execute()
 
 
-def _template(lane: int) -> tuple[bytes, list[bytes]]:
-    """Return the part of an envelope before its body, and the parts after it, between the ids."""
+@cache
+def _template(queue: str) -> tuple[bytes, list[bytes]]:
+    """Return the part of an envelope for a queue before its body, and the parts after it, between the ids."""
     envelope = {
         "body": _BODY.decode(),
         "content-encoding": task_message.CONTENT_ENCODING,
@@ -57,7 +60,7 @@ def _template(lane: int) -> tuple[bytes, list[bytes]]:
             "correlation_id": _ID.decode(),
             "reply_to": "",
             "delivery_mode": task_message.PERSISTENT,
-            "delivery_info": {"exchange": "", "routing_key": keys.queue(lane)},
+            "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": 0,
             "body_encoding": "base64",
             "delivery_tag": _ID.decode(),
@@ -67,9 +70,6 @@ def _template(lane: int) -> tuple[bytes, list[bytes]]:
     return before, after.split(_ID)
 
 
-_TEMPLATES = {lane: _template(lane) for lane in keys.LANES}
-
-
-def _envelope(lane: int, body: bytes) -> bytes:
-    before, after = _TEMPLATES[lane]
+def _envelope(queue: str, body: bytes) -> bytes:
+    before, after = _template(queue)
     return before + b64encode(body) + task_message.new_id().encode().join(after)

@@ -19,20 +19,17 @@ import redis.asyncio
 from threelane.producer.nudge import Nudger
 from threelane.runtime import logs
 from threelane.store import batches, keys, pauses
-from threelane.store.keys import RecordKey
+from threelane.store.keys import HERE, RecordKey, Space
 from threelane.store.pauses import Member
-from threelane.store.scripts import script, texts
+from threelane.store.scripts import script, texts, words
+from threelane.store.spaces import Placed, in_its_space, in_its_space_async, spaces
 
 SLICE = 100  # messages of one script, a few milliseconds of Redis
 
 
-def _moved(reply: Any) -> int:
-    return sum(map(int, reply))
-
-
-@script(__file__, _moved)
+@script(__file__, words)
 def _pause(*, records: Sequence[RecordKey], now: int, ids: Sequence[str]) -> None:
-    """Put messages of paused batches aside; returns how many."""
+    """Put messages of paused batches aside; returns which were."""
 
 
 @script(__file__, texts)
@@ -60,8 +57,12 @@ def pause(client: redis.Redis, producer: str, name: str, ids: Iterable[str], now
     """
     one = pauses.begin(client, producer, name, now, by)
     moved, rest = 0, iter(ids)
+
+    def call(space: Space, some: Sequence[str]) -> Sequence[str]:
+        return _pause.within(space)(client, records=keys.records(some), now=now, ids=some)
+
     while batch := list(islice(rest, SLICE)):
-        moved += _pause(client, records=keys.records(batch), now=now, ids=batch)
+        moved += _number_moved(in_its_space(batch, call))
     pauses.complete(client, **pauses.completing(one))
     logs.event("batch_paused", batch=name, producer=producer, messages=moved)
     return PauseResult(messages=moved, since=one.since, by=one.by)
@@ -76,44 +77,57 @@ def resume(client: redis.Redis, nudger: Nudger, producer: str, name: str, now: i
     one = pauses.find(client, producer, name)
     pauses.end(client, producer, name)
     moved = 0
-    for members, lanes in _slices(client, batches.digest(producer, name), now):
-        moved += members
-        for lane in sorted(lanes):
-            nudger.publish(lane, lanes[lane])
+    for space in spaces(client):
+        for members, lanes in _slices(client, batches.digest(producer, name), now, space):
+            moved += members
+            for lane in sorted(lanes):
+                nudger.publish(lane, lanes[lane], space.account)
     logs.event("batch_resumed", batch=name, producer=producer, messages=moved)
     return PauseResult(messages=moved, since=one.since if one else 0, by=one.by if one else "")
 
 
-def _slices(client: redis.Redis, digest: str, now: int) -> Iterator[tuple[int, Mapping[int, Sequence[str]]]]:
-    """Put a batch's messages back slice by slice; yields how many, and by lane the ids to be nudged."""
+def _slices(
+    client: redis.Redis, digest: str, now: int, space: Space
+) -> Iterator[tuple[int, Mapping[int, Sequence[str]]]]:
+    """Put a batch's messages of one account back slice by slice; yields how many, and by lane the ids to be nudged."""
     first, after = pauses.bounds(digest)
     while True:
-        found: Any = client.zrange(keys.PAUSED_ORDER, first, after, bylex=True, offset=0, num=SLICE)
+        found: Any = client.zrange(keys.names(space).PAUSED_ORDER, first, after, bylex=True, offset=0, num=SLICE)
         if not found:
             return
         members = pauses.members(found)
         records = keys.records(one.id for one in members)
-        answers = _resume(client, records=records, now=now, members=members)
+        answers = _resume.within(space)(client, records=records, now=now, members=members)
         yield sum(map(bool, answers)), due(members, answers)
         first = f"({found[-1].decode()}"
 
 
-async def put_slice_back(client: redis.asyncio.Redis, digest: str, now: int) -> tuple[int, dict[int, list[str]]]:
-    """Put a slice of a batch back; returns how many, and by lane the ids to be nudged."""
+async def put_slice_back(
+    client: redis.asyncio.Redis, digest: str, now: int, space: Space = HERE
+) -> tuple[int, dict[int, list[str]]]:
+    """Put a slice of a batch's messages of one account back; returns how many, and by lane the ids to be nudged."""
     first, after = pauses.bounds(digest)
-    found: Any = await client.zrange(keys.PAUSED_ORDER, first, after, bylex=True, offset=0, num=SLICE)
+    found: Any = await client.zrange(keys.names(space).PAUSED_ORDER, first, after, bylex=True, offset=0, num=SLICE)
     members = pauses.members(found)
     records = keys.records(one.id for one in members)
-    return len(found), due(members, await _resume.run(client, records=records, now=now, members=members))
+    answers = await _resume.within(space).run(client, records=records, now=now, members=members)
+    return len(found), due(members, answers)
 
 
 async def put_aside(client: redis.asyncio.Redis, ids: Sequence[str], now: int) -> int:
     """Put those of these messages aside that wait, and whose batch is paused; returns how many."""
     moved = 0
+
+    async def call(space: Space, some: Sequence[str]) -> Sequence[str]:
+        return await _pause.within(space).run(client, records=keys.records(some), now=now, ids=some)
+
     for start in range(0, len(ids), SLICE):
-        batch = ids[start : start + SLICE]
-        moved += await _pause.run(client, records=keys.records(batch), now=now, ids=batch)
+        moved += _number_moved(await in_its_space_async(ids[start : start + SLICE], call))
     return moved
+
+
+def _number_moved(placed: Sequence[Placed]) -> int:
+    return sum(one.reply == "1" for one in placed)
 
 
 def due(members: Sequence[Member], answers: Sequence[str]) -> dict[int, list[str]]:

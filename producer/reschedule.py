@@ -13,13 +13,15 @@ from threelane.contract.message import Message
 from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.runtime import logs
 from threelane.store import keys, readable
-from threelane.store.keys import IndexKey, RecordKey
+from threelane.store.keys import IndexKey, RecordKey, Space
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
-from threelane.store.scripts import Item, flags, script
+from threelane.store.scripts import Item, script, words
+from threelane.store.spaces import in_its_space
 from threelane.store.states import Status
 
 MOST_TRIES = 5  # another caller may move it at the same time
+_MOVED = "1"
 
 
 class Time(Item, frozen=True):
@@ -32,7 +34,7 @@ class Time(Item, frozen=True):
     expires: int
 
 
-@script(__file__, flags)
+@script(__file__, words)
 def _reschedule(
     *, records: Sequence[RecordKey], former: IndexKey, now: int, source: Status, times: Sequence[Time]
 ) -> None:
@@ -116,18 +118,24 @@ def later(sms: Message, due_at: int, now: int) -> Message:
 
 def reschedule(client: redis.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int) -> list[bool]:
     """Write new times, given with the bodies that they replace; False: the message changed."""
-    times, former = _times(moves), keys.FORMER[Status.SCHEDULED]
-    records = keys.records(one.id for one in times)
-    return _reschedule(client, records=records, former=former, now=now, source=source, times=times)
+
+    def call(space: Space, times: Sequence[Time]) -> Sequence[str]:
+        records, former = keys.records(one.id for one in times), keys.names(space).FORMER[Status.SCHEDULED]
+        script = _reschedule.within(space)
+        return script(client, records=records, former=former, now=now, source=source, times=times)
+
+    return [one.reply == _MOVED for one in in_its_space(_times(moves), call)]
 
 
 async def reschedule_async(
-    client: redis.asyncio.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int
+    client: redis.asyncio.Redis, moves: Sequence[tuple[bytes, Message]], source: Status, now: int, space: Space
 ) -> list[bool]:
-    """Do the same on an asyncio client."""
-    times, former = _times(moves), keys.FORMER[Status.SCHEDULED]
+    """Do the same for messages of one account on an asyncio client; those of others do not change."""
+    times, former = _times(moves), keys.names(space).FORMER[Status.SCHEDULED]
     records = keys.records(one.id for one in times)
-    return await _reschedule.run(client, records=records, former=former, now=now, source=source, times=times)
+    script = _reschedule.within(space)
+    replies = await script.run(client, records=records, former=former, now=now, source=source, times=times)
+    return [reply == _MOVED for reply in replies]
 
 
 def _times(moves: Sequence[tuple[bytes, Message]]) -> list[Time]:

@@ -7,6 +7,7 @@ each(ARG.members, function(i, one)
   answers[i] = ''
   local record, id, note = KEY.records[i], one[Member.id], one[Member.note]
   local known = read(record, FIELDS)
+  if not is_own(known) then return end
   if known.status ~= Status.paused or known.paused ~= note then
     index(KEY.paused_order, note .. ':' .. id)
     if known.status ~= Status.paused then  -- a worker or a producer of an earlier version moved it, and left its note

@@ -26,15 +26,17 @@ from threelane.store.places import Places, UnknownName
 from threelane.store.rates import Rate
 from threelane.store.record import BEFORE_SENT, NEEDED, SHAPES, Field
 from threelane.store.signature import Signature
+from threelane.store.spaces import Elsewhere
 from threelane.store.states import MAY_FOLLOW, STORED, Status
 from threelane.store.tally import Count
 from threelane.store.waiting import SINCE, Cause
 
 PARTS = Path(__file__).with_name("parts")
-NAMES: tuple[type[Enum], ...] = (Field, Count, Status, Rate, EventField, EventType, Cause)
+NAMES: tuple[type[Enum], ...] = (Field, Count, Status, Rate, EventField, EventType, Cause, Elsewhere)
 """The enumerations that every script may use."""
 
 PERIODS = "periods"  # the argument with the periods of the budget keys
+ACCOUNT = "account"  # the argument with the account whose keys a script has; "" is the default one
 _SKIPPED = r"--[^\n]*|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
 _NAME = re.compile(
     rf"{_SKIPPED}|(?<![\w.])(?:(?P<many>#)?(?P<of>[A-Z]\w*)\.(?P<name>\w+)(?P<one>\[)?|known\.(?P<known>\w+))"
@@ -51,6 +53,7 @@ class Source:
     text: str
     fixed: tuple[tuple[Key, str], ...]
     has_periods: bool
+    has_account: bool
     is_guarded: bool  # its reply has the damaged records, too: guard.lua
     begins: tuple[tuple[int, str], ...]  # first line and name of each file in the text
 
@@ -66,6 +69,8 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     places = Places.assign((name for path in files for name in _key_names(_read(path))), signature)
     arguments = signature.arguments + ((signature.last,) if signature.last else ())
     arguments += (PERIODS,) if places.has_periods else ()
+    has_account = ACCOUNT not in arguments and any(f"ARG.{ACCOUNT}" in _read(path) for path in files)
+    arguments += (ACCOUNT,) if has_account else ()
     if places.has_periods and "now" not in signature.arguments:
         raise UnknownName(f"{file.name}: KEY.spent requires the argument now")
     spaces: dict[str, Mapping[str, str]] = {"KEY": places.by_name, "ARG": _places("ARGS", arguments)}
@@ -95,7 +100,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     rows = ", ".join(f"{{{line}, '{name}'}}" for line, name in begins)
     text = "".join(texts).replace(_FILES, f"{{{rows}}}")
     is_guarded = PARTS / "guard.lua" in files
-    return Source(text, tuple(places.fixed), places.has_periods, is_guarded, tuple(begins))
+    return Source(text, tuple(places.fixed), places.has_periods, has_account, is_guarded, tuple(begins))
 
 
 @cache

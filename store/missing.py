@@ -9,6 +9,7 @@ import redis
 import redis.asyncio
 
 from threelane.store import keys, rows
+from threelane.store.keys import HERE, Space
 from threelane.store.tally import Count
 
 RECENT_MS = 900_000
@@ -24,20 +25,23 @@ class Missing(NamedTuple):
     last_at: int
 
 
-def queue(pipe: Any, kind: Count, lanes: Mapping[int, int], now: int, *, tally: bool = True) -> None:
+def queue(
+    pipe: Any, kind: Count, lanes: Mapping[int, int], now: int, space: Space = HERE, *, tally: bool = True
+) -> None:
     """Add to a pipeline: count messages by lane; ``tally`` is False if a script has counted them in the tally."""
+    names = keys.names(space)
     for lane, messages in lanes.items():
         field = kind.field(lane)
         if tally:
-            pipe.hincrby(keys.TALLY, field, messages)
-        pipe.hincrby(keys.NUDGES, field, messages)
-        pipe.hset(keys.NUDGES, f"{field}:at", now)
+            pipe.hincrby(names.TALLY, field, messages)
+        pipe.hincrby(names.NUDGES, field, messages)
+        pipe.hset(names.NUDGES, f"{field}:at", now)
 
 
-def count(client: redis.Redis, kind: Count, lanes: Mapping[int, int], now: int) -> None:
+def count(client: redis.Redis, kind: Count, lanes: Mapping[int, int], now: int, space: Space = HERE) -> None:
     """Count messages by lane; raises RedisError."""
     with client.pipeline(transaction=False) as pipe:
-        queue(pipe, kind, lanes, now)
+        queue(pipe, kind, lanes, now, space)
         pipe.execute()
 
 
@@ -52,10 +56,10 @@ def recent(entries: Mapping[bytes, bytes], now: int) -> list[Missing]:
     return [one for one in every if one.messages and one.last_at > now - RECENT_MS]
 
 
-async def forget(client: redis.asyncio.Redis, now: int) -> None:
+async def forget(client: redis.asyncio.Redis, now: int, space: Space = HERE) -> None:
     """Delete the counts that are not recent."""
-    entries: Any = await client.hgetall(keys.NUDGES)
+    entries: Any = await client.hgetall(keys.names(space).NUDGES)
     kept = {one.kind.field(one.lane) for one in recent(entries, now)}
     old = [name for name in entries if rows.text(name).removesuffix(":at") not in kept]
     if old:
-        await client.hdel(keys.NUDGES, *old)
+        await client.hdel(keys.names(space).NUDGES, *old)

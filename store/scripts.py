@@ -4,6 +4,8 @@ A function without a body declares a script: its keyword-only parameters are the
 checks every caller.  Parameters with a type of keys.py are keys, the others arguments, which are sent as one msgpack
 value.  Keys that no caller gives, such as ``tl:holds``, are found in the source: lua.py.
 
+A script has the keys of one account, the default one or that of ``within``, and gets its name as ``ARG.account``.
+
 ``ScriptError``: the script itself failed, which is an internal error.  Refusals by a server at its memory ceiling, by a
 replica or by an ACL remain a RedisError.
 """
@@ -93,6 +95,7 @@ class Script(Generic[P, R]):
         self.source = self._compiled.text
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
         self._set_space(HERE)
+        self._by_space = {HERE: self}
 
     @property
     def fixed_keys(self) -> tuple[tuple[keys.Key, str], ...]:
@@ -100,10 +103,12 @@ class Script(Generic[P, R]):
         return self._compiled.fixed
 
     def within(self, space: Space) -> Script[P, R]:
-        """Return this script for the keys of another cell or account."""
-        other = copy(self)
-        other._set_space(space)
-        return other
+        """Return this script for the keys of a cell or account; it moves only messages of this account."""
+        known = self._by_space.get(space)
+        if known is None:
+            known = self._by_space[space] = copy(self)
+            known._set_space(space)
+        return known
 
     def _set_space(self, space: Space) -> None:
         self._space = space
@@ -165,6 +170,8 @@ class Script(Generic[P, R]):
             periods = budgets.periods(given["now"])
             names += [keys.key(keys.Key.SPENT, period, self._space) for period in periods]
             values.append(periods)
+        if self._compiled.has_account:
+            values.append(self._space.account)
         for name in signature.lists:
             names += given[name]
         if signature.last:
@@ -215,6 +222,11 @@ def number(reply: Any) -> int:
 def texts(reply: Any) -> list[str]:
     """Convert a list of strings."""
     return [one.decode() for one in reply]
+
+
+def words(reply: Any) -> list[str]:
+    """Convert a list of strings and numbers."""
+    return [one.decode() if isinstance(one, bytes) else str(one) for one in reply]
 
 
 def flags(reply: Any) -> list[bool]:

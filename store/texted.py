@@ -16,43 +16,49 @@ from threelane.contract.reply_address import number_of
 from threelane.contract.schedule import DAY, HORIZON
 from threelane.contract.subscriber import subscriber
 from threelane.store import keys, rows
-from threelane.store.keys import TextedKey
+from threelane.store.keys import HERE, Space, TextedKey
+from threelane.store.spaces import spaces
 
 DAYS = 7
 """How long a reply finds the producer that texted; the day of the text counts as one."""
 KEPT_MS = DAYS * DAY
-NO_KEY = keys.texted(0, "")
 _BUCKET_LETTERS = 2  # of 64 characters each
 
 
-def mark(person: str, sender: str, at: int) -> tuple[TextedKey, str]:
+def no_key(space: Space) -> TextedKey:
+    """Return the key for no mark, which never exists."""
+    return keys.texted(0, "", space)
+
+
+def mark(person: str, sender: str, at: int, space: Space = HERE) -> tuple[TextedKey, str]:
     """Return key and field of the mark for a message to a person; an empty field if nobody can reply to its sender."""
     number = number_of(sender) if sender else ""
     if sender and not number:
-        return NO_KEY, ""
+        return no_key(space), ""
     digest = _digest(person)
-    return keys.texted(at // DAY, digest[:_BUCKET_LETTERS]), digest[_BUCKET_LETTERS:] + number
+    return keys.texted(at // DAY, digest[:_BUCKET_LETTERS], space), digest[_BUCKET_LETTERS:] + number
 
 
-def places(person: str, number: str, now: int) -> Iterator[tuple[TextedKey, tuple[str, str]]]:
+def places(person: str, number: str, now: int, space: Space = HERE) -> Iterator[tuple[TextedKey, tuple[str, str]]]:
     """Yield where a mark for a reply may be, the latest first: keys, and the fields of this number and the default."""
     rest = _digest(person)[_BUCKET_LETTERS:]
-    for key in keys_of(person, now // DAY):
+    for key in keys_of(person, now // DAY, space=space):
         yield key, (rest + number, rest)
 
 
-def keys_of(person: str, last_day: int, days: int = DAYS) -> Iterator[TextedKey]:
+def keys_of(person: str, last_day: int, days: int = DAYS, space: Space = HERE) -> Iterator[TextedKey]:
     """Yield the keys that may hold marks of a person of these days, the latest first."""
     bucket = _digest(person)[:_BUCKET_LETTERS]
     for days_ago in range(days):
-        yield keys.texted(last_day - days_ago, bucket)
+        yield keys.texted(last_day - days_ago, bucket, space)
 
 
 def forget(client: redis.Redis, person: str, now: int) -> None:
-    """Delete all marks of a person, also for messages that the gateway sends later."""
+    """Delete all marks of a person, of all accounts, also for messages that the gateway sends later."""
     start = _digest(person)[_BUCKET_LETTERS:].encode()
     ahead = HORIZON // DAY + 1
-    for key in keys_of(person, now // DAY + ahead, DAYS + ahead):
+    days = DAYS + ahead
+    for key in (key for space in spaces(client) for key in keys_of(person, now // DAY + ahead, days, space)):
         fields = rows.unless_damaged(key, lambda key=key: client.hkeys(key), [])  # type: ignore[misc]
         if found := [field for field in fields if field.startswith(start)]:
             client.hdel(key, *found)

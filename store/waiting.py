@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 from threelane.store.record import Field
 
 
@@ -52,11 +53,11 @@ def bounds(lane: int, cause: Cause) -> tuple[str, str]:
     return f"[{lane}:{cause}:", f"({lane}:{cause};"  # ";" follows ":"
 
 
-def queue(pipe: Any, lane: int, cause: Cause) -> None:
-    """Add the two commands that read a group to a pipeline."""
+def queue(pipe: Any, lane: int, cause: Cause, space: Space = HERE) -> None:
+    """Add the two commands that read a group of an account to a pipeline."""
     first, after = bounds(lane, cause)
-    pipe.zlexcount(keys.WAITING, first, after)
-    pipe.zrange(keys.WAITING, first, after, bylex=True, offset=0, num=1)
+    pipe.zlexcount(keys.names(space).WAITING, first, after)
+    pipe.zrange(keys.names(space).WAITING, first, after, bylex=True, offset=0, num=1)
 
 
 def take(replies: Iterator[Any]) -> Group:

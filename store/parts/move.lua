@@ -1,6 +1,7 @@
 -- PARTS record, guard, repair, tally, index, events, money, waiting, pause
 -- Move: a message goes from one state to another as the table in store/states.py allows; its index, budgets and counts
 -- follow, and, off the plain path, why and since when it waits. The record of a message is read and written once.
+-- A script has the indexes of one account, ARG.account ('': the default one). It moves no message of another account.
 
 local MAY, INDEX = Table.may_follow, Table.indexes
 local TO = {
@@ -10,7 +11,13 @@ local ended = {}
 
 -- The names of the fields that a move reads, and the other fields that a script reads.
 local function fields(...) return {Field.status, Field.lane, Field.estimate, Field.period, Field.waiting, Field.cancel,
-  Field.producer, Field.paused, ...} end
+  Field.producer, Field.paused, Field.account, ...} end
+
+-- -> whether a message is of the account that this script works for; an id without a record is nobody else's.
+local function is_own(known) return not known.status or (known.account or '') == ARG.account end
+
+-- -> the reply for a message of another account.
+local function elsewhere(known) return Elsewhere.account .. (known.account or '') end
 
 -- The index of a state and a lane, or nil for a final state.
 local function index_of(status, lane)
@@ -76,11 +83,11 @@ local function end_cancelled(record, known)
 end
 
 -- Move a record from the state in `known` to another, if the table allows it, and write the given fields; -> true, or
--- false and nothing changed. The token is deleted with its attempt, the body with its message's end. A message that was cancelled
+-- false and nothing changed, as if it had been settled elsewhere: it may be of another account. The token is deleted with its attempt, the body with its message's end. A message that was cancelled
 -- meanwhile is cancelled instead of tried again, and one of a paused batch is paused: known.status is its new state.
 local function move(record, id, known, to, score, ...)
   local from = known.status
-  if not MAY[from] or not MAY[from][to] then
+  if not MAY[from] or not MAY[from][to] or not is_own(known) then
     given = nil
     return false
   end
@@ -142,6 +149,16 @@ end
 
 local reported = {}  -- id, place and cause of what was set aside
 
+local STRAY_MS = 60000
+
+-- An index of this account has the id of another account's message, which no version writes: it stays, since its own
+-- index may lack it, is reported, and read again after a while.
+local function leave_stray(set, id, known)
+  index(set, id, ARG.now + STRAY_MS)
+  reported[#reported + 1] = {id, '', "an index of the account '" .. ARG.account .. "' has it, and its record names '"
+    .. (known.account or '') .. "'"}
+end
+
 local set_aside_and_report
 do
   local INTERNAL_ERROR, DAMAGED, OPERATOR = 'internal_error', 'damaged_record', 'operator'
@@ -199,7 +216,9 @@ do
   -- taken   the name of a field that the worker that claimed it found unreadable; it sent nothing
   local function set_aside(record, id, where, why, taken)
     local held, lane = index_holding(id)
-    local known, faults = repair(record, held, lane, taken)
+    local account = list_raw(record, {Field.account}) or {}
+    local is_others = (account[1] or '') ~= ARG.account  -- its index is not among these: without a state it may be sent
+    local known, faults = repair(record, held or is_others and Status.in_doubt or nil, lane, taken)
     why = faults ~= '' and faults or why
     local from = known and known.status
     if from and not why and (from == Status.dead or is_final(from)) then return end

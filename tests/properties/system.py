@@ -24,6 +24,7 @@ from threelane.producer.cancel import Cancelled, cancel
 from threelane.producer.reschedule import Moved, move
 from threelane.store import keys, suppression
 from threelane.store.find import Filter
+from threelane.store.keys import HERE, Space
 from threelane.store.states import STORED, Status
 from threelane.store.suppression import Entry
 from threelane.worker.dead import redrive as dead_letters
@@ -49,6 +50,7 @@ START = 1_800_000_000_000
 class Glance:
     """All of Redis that matters, read between two steps."""
 
+    space: Space = HERE
     records: dict[str, dict[str, str]] = field(default_factory=dict)
     expiring: dict[str, bool] = field(default_factory=dict)
     indexes: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -61,7 +63,8 @@ class Glance:
 
     def of(self, status: Status) -> dict[str, float]:
         """Return the members of all indexes of a state, with their scores."""
-        return {one: score for key in keys.indexes_of(status) for one, score in self.indexes[key].items()}
+        indexes = keys.indexes_of(status, space=self.space)
+        return {one: score for key in indexes for one, score in self.indexes[key].items()}
 
     def status(self, message_id: str) -> Status | None:
         record = self.records.get(message_id)
@@ -131,6 +134,8 @@ class System:
         self.now = START
         self._drafts = 0
         self.can_look_up = False  # True: an internal error is looked up before its retry
+        self.space = settings.space
+        self.names = keys.names(self.space)
         self.sync = redis.Redis(port=port)
         self.client = redis.asyncio.Redis(port=port)
 
@@ -156,7 +161,7 @@ class System:
         return parsed
 
     def accept(self, drafts: list[Draft]) -> list[Admission]:
-        return accept(self.sync, drafts, self.now)
+        return accept(self.sync, drafts, self.now, space=self.space)
 
     def take(self, **fields: Any) -> str:
         """Accept one message; returns its id."""
@@ -175,7 +180,7 @@ class System:
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
 
     def settle(self, ended: list[Settlement]) -> list[bool]:
-        return list(self.run(settle(self.client, ended, self.settings.keeping, self.now)).each)
+        return list(self.run(settle(self.client, ended, self.settings.keeping, self.now, space=self.space)).each)
 
     def cancel(self, ids: list[str], *, gateway_stops: bool = True) -> list[Cancelled]:
         return cancel(self.sync, ids, self.settings.retention_ms, self.now, gateway_stops=gateway_stops)
@@ -185,7 +190,7 @@ class System:
 
     def defer(self, windows: Windows, lane: int, ids: list[str]) -> list[str]:
         """Return those that may go on to be claimed."""
-        return list(self.run(defer(self.client, windows, lane, ids, self.now)))
+        return list(self.run(defer(self.client, windows, lane, ids, self.now, self.space)))
 
     def attempt(self, message_id: str, outcome: AttemptOutcome, lane: int = 3) -> None:
         """Do all that a worker does with a queued message."""
@@ -199,17 +204,17 @@ class System:
 
     def release(self) -> dict[int, list[str]]:
         """Release a batch of each lane; returns by lane what is to be nudged."""
-        lanes = {lane: self.run(release(self.client, lane, self.now)) for lane in keys.LANES}
+        lanes = {lane: self.run(release(self.client, lane, self.now, self.space)) for lane in keys.LANES}
         return {lane: ids for lane, ids in lanes.items() if ids}
 
     def lapse(self) -> list[str]:
-        return self.run(lapse(self.client, int(self.settings.doubt_delays_seconds[0] * 1000), self.now))
+        return self.run(lapse(self.client, int(self.settings.doubt_delays_seconds[0] * 1000), self.now, self.space))
 
     def start_look_up(self) -> PendingLookUp:
         return PendingLookUp(self)
 
     def receive(self, reports: list[StatusReport]) -> list[str]:
-        return self.run(receive(self.client, reports, self.settings.keeping, self.now))
+        return self.run(receive(self.client, reports, self.settings.keeping, self.now, space=self.space))
 
     def sweep(self, depths: dict[int, int]) -> dict[int, list[str]]:
         return self.run(sweep(self.client, depths, self.settings, self.now))
@@ -227,30 +232,31 @@ class System:
     def resume(self, batch: str) -> list[str]:
         """Resume a batch; returns what is nudged."""
         nudger = mock.Mock()
-        pausing.resume(self.sync, nudger, "", batch, self.now)
+        with mock.patch("threelane.producer.pause.spaces", return_value=(self.space,)):
+            pausing.resume(self.sync, nudger, "", batch, self.now)
         return [one for call in nudger.publish.call_args_list for one in call.args[1]]
 
     def expire(self) -> int:
-        return self.run(expire(self.client, self.settings.retention_ms, self.now))
+        return self.run(expire(self.client, self.settings.retention_ms, self.now, self.space))
 
     def hold(self, scope: str, until: int) -> None:
-        self.sync.hset(keys.HOLDS, scope, f'{{"code":"130","cause":"test","since":0,"until":{until}}}')
+        self.sync.hset(self.names.HOLDS, scope, f'{{"code":"130","cause":"test","since":0,"until":{until}}}')
 
     def glance(self, ids: list[str]) -> Glance:
         """Read everything in one trip."""
-        indexes = keys.indexes_of(*keys.INDEXES)
+        indexes = keys.indexes_of(*keys.INDEXES, space=self.space)
         with self.sync.pipeline() as pipe:
             for one in ids:
                 pipe.hgetall(keys.record(one))
                 pipe.pttl(keys.record(one))
             for key in indexes:
                 pipe.zrange(key, 0, -1, withscores=True)
-            for key in (keys.TALLY, keys.HOLDS, keys.RATE, keys.CLAIMED):
+            for key in (self.names.TALLY, self.names.HOLDS, self.names.RATE, self.names.CLAIMED):
                 pipe.hgetall(key)
             pipe.hkeys(keys.PAUSES)
-            pipe.zrange(keys.PAUSED_ORDER, 0, -1)
+            pipe.zrange(self.names.PAUSED_ORDER, 0, -1)
             replies = pipe.execute()
-        seen = Glance()
+        seen = Glance(self.space)
         for number, one in enumerate(ids):
             record, left = replies[2 * number], replies[2 * number + 1]
             if record:

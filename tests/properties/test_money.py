@@ -109,12 +109,14 @@ class Walk:
                 "validity_period": self.rng.choice((None, 5, 2880)),
             }
             drafts.append(self.system.draft(**{name: value for name, value in fields.items() if value}))
-        answers = accept(self.system.sync, drafts, self.system.now, PRICES)
+        answers = accept(self.system.sync, drafts, self.system.now, PRICES, space=self.system.space)
         self.ids += [one.id for one in answers if isinstance(one, Accepted)]
 
     def claim(self) -> None:
         lane = self.rng.choice(keys.LANES)
-        ids = [one.decode() for one in self.system.sync.zrange(keys.QUEUED[lane], 0, self.rng.randint(0, 5))]
+        ids = [
+            one.decode() for one in self.system.sync.zrange(self.system.names.QUEUED[lane], 0, self.rng.randint(0, 5))
+        ]
         self.tokens += 1
         self.in_hand += self.system.claim(lane, ids, f"token{self.tokens}").claimed
 
@@ -126,7 +128,8 @@ class Walk:
             outcome = self.rng.choice(OUTCOMES)
             settlements.append(Settlement(one, outcome, self.system.judge(one, outcome)))
         keeping = self.system.settings.keeping
-        self.system.run(settle(self.system.client, settlements, keeping, self.system.now, assumes=self.assumes))
+        client, now, space = self.system.client, self.system.now, self.system.space
+        self.system.run(settle(client, settlements, keeping, now, assumes=self.assumes, space=space))
         if self.rng.random() < 0.8:
             self.in_hand = [one for one in self.in_hand if one not in some]
 
@@ -169,7 +172,7 @@ class Walk:
             pending.end()
 
     def resume(self) -> None:
-        self.system.sync.delete(keys.HOLDS)
+        self.system.sync.delete(self.system.names.HOLDS)
 
     def judge(self) -> None:
         """Each sum agrees with the records, and nothing is below zero."""
@@ -196,7 +199,7 @@ class Walk:
             charged[f"charged_by:country:{record['country']}"] += charge
         tallied = {k: n for k, n in seen.tally.items() if k.startswith(("charged:", "charged_by:"))}
         assert +charged == +Counter(tallied)
-        burnt = sum(int(n) for n in self.system.sync.hvals(keys.BURN))  # type: ignore[union-attr]
+        burnt = sum(int(n) for n in self.system.sync.hvals(self.system.names.BURN))  # type: ignore[union-attr]
         assert sum(int(one.get("charge", 0)) for one in seen.records.values()) == burnt
         parts = sum(int(one["parts"]) * attempts_charged(one) for one in seen.records.values())
         assert parts == sum(n for k, n in seen.tally.items() if k.startswith("charged_parts:"))

@@ -37,6 +37,7 @@ from threelane.contract.message import Draft
 from threelane.operations import age
 from threelane.producer.accept import Accepted
 from threelane.store import batches, keys, suppression
+from threelane.store.keys import HERE
 from threelane.store.states import AT_REST, FINAL, MAY_FOLLOW, Status
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
@@ -47,6 +48,7 @@ from threelane.worker.send.settle import Settlement
 
 EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "20"))
 STEPS = int(os.environ.get("THREELANE_STEPS", "40"))
+ACCOUNT = "acme"
 
 SCHEDULED, QUEUED, SENDING, SENT = Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.SENT
 IN_DOUBT, DEAD, UNKNOWN, EXPIRED = Status.IN_DOUBT, Status.DEAD, Status.UNKNOWN, Status.EXPIRED
@@ -208,9 +210,13 @@ class Machine(RuleBasedStateMachine):
     @rule(lane=st.sampled_from(keys.LANES))
     def claim_the_lane(self, lane: int) -> None:
         """What an honest nudge does; without it the walks would seldom get far."""
-        lane = lane if self.seen.indexes[keys.QUEUED[lane]] else int(self.seen.records[self.queued()[0]]["lane"])
+        lane = (
+            lane
+            if self.seen.indexes[self.system.names.QUEUED[lane]]
+            else int(self.seen.records[self.queued()[0]]["lane"])
+        )
         self.tokens += 1
-        self.claim_these(lane, list(self.seen.indexes[keys.QUEUED[lane]]), f"token{self.tokens}", 0)
+        self.claim_these(lane, list(self.seen.indexes[self.system.names.QUEUED[lane]]), f"token{self.tokens}", 0)
 
     @precondition(lambda self: self.queued())
     @rule(lane=st.sampled_from(keys.LANES), outcome=st.sampled_from(OUTCOMES))
@@ -488,9 +494,9 @@ class Machine(RuleBasedStateMachine):
         lost = self.system.sweep(dict.fromkeys(keys.LANES, 0 if empty else 1))
         for lane, ids in lost.items():
             self.swept[lane] += len(ids)
-            assert set(ids) <= before.indexes[keys.QUEUED[lane]].keys()
+            assert set(ids) <= before.indexes[self.system.names.QUEUED[lane]].keys()
             margin = self.system.settings.lost_nudge_seconds * 1000
-            assert all(before.indexes[keys.QUEUED[lane]][one] <= self.system.now - margin for one in ids)
+            assert all(before.indexes[self.system.names.QUEUED[lane]][one] <= self.system.now - margin for one in ids)
         self.look("sweep", {one for ids in lost.values() for one in ids})
 
     @rule(scope=st.sampled_from(("account", "lane:1", "lane:3")), seconds=st.sampled_from((0, 5, 5)))
@@ -501,7 +507,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.seen.holds)
     @rule()
     def resume(self) -> None:
-        self.system.sync.delete(keys.HOLDS)
+        self.system.sync.delete(self.system.names.HOLDS)
         self.look("resume", set())
 
     @rule(batch=st.sampled_from(BATCHES), most=st.sampled_from((0, 1, 99)))
@@ -583,6 +589,14 @@ class Machine(RuleBasedStateMachine):
                 assert before.status(one) is after.status(one)
         return moved
 
+    def nothing_is_in_another_space(self) -> None:
+        """The scripts of an account touch no index, count or hold of another one; the suppression list is of all."""
+        others = keys.names(keys.space_of("" if self.system.space != HERE else ACCOUNT))
+        single = [key for key in vars(others).values() if isinstance(key, str) and key != others.TALLY]
+        by_lane = [key for found in vars(others).values() if isinstance(found, dict) for key in found.values()]
+        assert 0 == self.system.sync.exists(*single, *by_lane)
+        assert {b"suppressed:test"} >= {*self.system.sync.hkeys(others.TALLY)}
+
     def nothing_is_sent_twice(self) -> None:
         assert not [one for one, times in self.taken.items() if times > 1]
 
@@ -592,7 +606,7 @@ class Machine(RuleBasedStateMachine):
     def an_id_is_in_the_index_of_its_status_and_in_no_other(self) -> None:
         for one, record in self.seen.records.items():
             status = Status(record["status"])
-            own = keys.index_of(status, int(record["lane"]))
+            own = keys.index_of(status, int(record["lane"]), self.system.space)
             where = [index for index, members in self.seen.indexes.items() if one in members]
             assert ([own] if own else []) == where
 
@@ -611,7 +625,7 @@ class Machine(RuleBasedStateMachine):
         """With since when it waits; and only while it waits."""
         noted = {one: record["waiting"] for one, record in self.seen.records.items() if "waiting" in record}
         assert {f"{note}:{one}".encode() for one, note in noted.items()} == set(
-            self.system.sync.zrange(keys.WAITING, 0, -1)
+            self.system.sync.zrange(self.system.names.WAITING, 0, -1)
         )
         for one, note in noted.items():
             assert f"{since(self.seen.records[one])}" == note.rpartition(":")[2]
@@ -622,7 +636,7 @@ class Machine(RuleBasedStateMachine):
 
     def no_age_is_hidden(self) -> None:
         """Whatever was done to a message, its lane is as old as it is; to within a release that is a little late."""
-        lanes = age.read(self.system.sync, self.system.now)
+        lanes = age.read(self.system.sync, self.system.now, space=self.system.space)
         for lane, one in lanes.items():
             ages = {
                 name: (self.system.now - since(record)) / 1000
@@ -675,6 +689,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def every_invariant_holds(self) -> None:
+        self.nothing_is_in_another_space()
         self.nothing_is_sent_twice()
         self.nothing_is_lost_or_invented()
         self.an_id_is_in_the_index_of_its_status_and_in_no_other()
@@ -690,7 +705,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """After any history, healthy workers bring every message to its end, and still only once."""
-        self.system.sync.delete(keys.HOLDS, keys.SUPPRESSED)
+        self.system.sync.delete(self.system.names.HOLDS, keys.SUPPRESSED)
         for batch in BATCHES:
             self.system.resume(batch)
         self.seen = self.system.glance(self.ids())
@@ -724,7 +739,7 @@ class Machine(RuleBasedStateMachine):
         )
         for lane in keys.LANES:
             self.tokens += 1
-            ids = [one.decode() for one in self.system.sync.zrange(keys.QUEUED[lane], 0, -1)]
+            ids = [one.decode() for one in self.system.sync.zrange(self.system.names.QUEUED[lane], 0, -1)]
             for one in self.system.claim(lane, ids, f"token{self.tokens}").claimed:
                 outcome = AttemptOutcome(OutcomeKind.ACCEPTED, gateway_id=self.gateway_takes(one.id))
                 assert [True] == self.system.settle([Settlement(one, outcome, self.system.judge(one, outcome))])
@@ -775,11 +790,12 @@ class Machine(RuleBasedStateMachine):
         return ends == 0 or ends > now
 
 
-@pytest.fixture(scope="module")
-def system(redis_server: RedisServer) -> Iterator[System]:
+@pytest.fixture(scope="module", params=["", ACCOUNT], ids=["default", ACCOUNT])
+def system(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterator[System]:
     loop = asyncio.new_event_loop()
     settings = WorkerSettings(
         redis_url=redis_server.url,
+        account_name=request.param,
         parts_per_second=2,
         doubt_delays_seconds=(5, 30),
         look_ups_per_second=2,
@@ -793,11 +809,11 @@ def system(redis_server: RedisServer) -> Iterator[System]:
 
 @pytest.mark.timeout(600 + EXAMPLES)  # a walk that fails is made shorter for up to five minutes
 def test_nothing_is_lost_and_nothing_is_sent_twice(system: System, client: redis.Redis) -> None:
-    """Examples cover the cases that somebody thought of; a random walk covers the rest."""
+    """Examples cover the cases that somebody thought of; a random walk covers the rest, and some of it an account."""
     run_state_machine_as_test(
         lambda: Machine(system),
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=EXAMPLES if system.space == HERE else max(1, EXAMPLES // 4),
             stateful_step_count=STEPS,
             deadline=None,
             database=None,

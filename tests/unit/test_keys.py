@@ -61,7 +61,7 @@ def test_a_cell_tags_every_key_and_an_account_those_that_are_its_own() -> None:
     """The keys of one script are in one slot of a cluster; two accounts share no rate."""
     there = Space(cell="c7", account="acme")
 
-    assert "tl:{c7}:due:2" == keys.key(Key.DUE, "2", space=there)
+    assert "tl:{c7}:due:2@acme" == keys.key(Key.DUE, "2", space=there)
     assert "tl:{c7}:m:0f3c" == keys.key(Key.RECORD, "0f3c", there)
     assert "tl:{c7}:rate@acme" == keys.key(Key.RATE, space=there)
 

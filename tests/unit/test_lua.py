@@ -124,7 +124,7 @@ def test_a_script_gets_its_keys_and_arguments_where_its_source_has_them(client: 
         records=keys.records(["a", "b"]),
     )
 
-    rate, due = b"tl:{c7}:rate@acme", b"tl:{c7}:due:2"
+    rate, due = b"tl:{c7}:rate@acme", b"tl:{c7}:due:2@acme"
     assert [rate, due, b"tl:api-rate:k", b"tl:m:b", 2, b"5", b"two", b"done"] == reply
 
 

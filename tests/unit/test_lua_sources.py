@@ -19,7 +19,8 @@ from threelane.store.tally import Count
 
 PARTS = lua.PARTS.resolve()
 FILES = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.lua"))
-NAMES = {str(name) for names in (Field, Status, EventField, Rate) for name in names}
+SCOPE_OF_HOLDS = {"account"}  # also the name of a field
+NAMES = {str(name) for names in (Field, Status, EventField, Rate) for name in names} - SCOPE_OF_HOLDS
 _COMMENT = re.compile(r"--[^\n]*")
 _LITERAL = re.compile(r"'((?:\\.|[^'\\\n])*)'|\"((?:\\.|[^\"\\\n])*)\"")
 _ON_A_RECORD = re.compile(r"redis\.p?call\('\w+', *(?:record\b|KEY\.record|KEY\.related)")

@@ -1,7 +1,7 @@
 """Balance: one worker at a time reads it regularly; new credit lifts the hold for lack of credit.
 
-``keys.BALANCE`` holds the last reading: ``credits``, ``at`` (ms) or ``error``; ``left``, from which claims subtract
-their estimates until the next reading; and the baseline that charges are compared with: ``since_credits``,
+``names(space).BALANCE`` holds the last reading: ``credits``, ``at`` (ms) or ``error``; ``left``, from which claims
+subtract their estimates until the next reading; and the baseline that charges are compared with: ``since_credits``,
 ``since_charged`` and ``drift``, all in millionths of a credit.
 """
 
@@ -16,6 +16,7 @@ import redis.asyncio
 from threelane.contract.prices import CREDIT
 from threelane.runtime import logs
 from threelane.store import keys, rows
+from threelane.store.keys import HERE, Space
 from threelane.store.rates import Rate
 from threelane.store.readable import row
 from threelane.store.record import Field
@@ -29,7 +30,7 @@ PROBE_SECONDS = 10.0  # while the account is on hold for lack of credit
 TRY_ANYWAY_MS = 600_000  # after this a hold is lifted even if the balance is the same as at the previous lift
 MOST_LOOKED_AT = 20  # of the latest dead letters, to estimate the next message's cost
 _NUMBER = re.compile(r"-?[0-9]{1,15}")
-_COST = (Field.ESTIMATE, Field.CODE)
+_COST = (Field.ESTIMATE, Field.CODE, Field.ACCOUNT)
 
 
 def no_credit_codes() -> tuple[str, ...]:
@@ -39,9 +40,10 @@ def no_credit_codes() -> tuple[str, ...]:
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> bool:
     """Return whether it is this worker's turn to read the balance; more often while the account has no credit."""
-    turn, every = (keys.BALANCE_TURN, settings.balance_seconds)
-    if await _hold_in_force(client, now):
-        turn, every = (keys.BALANCE_PROBE, min(settings.balance_seconds, PROBE_SECONDS))
+    names = keys.names(settings.space)
+    turn, every = (names.BALANCE_TURN, settings.balance_seconds)
+    if await _hold_in_force(client, now, settings.space):
+        turn, every = (names.BALANCE_PROBE, min(settings.balance_seconds, PROBE_SECONDS))
     return bool(await client.set(turn, 1, nx=True, px=int(every * 900)))
 
 
@@ -56,16 +58,17 @@ async def read(
 
     What ``is_of_account`` denies says nothing of the account and is not recorded: these credentials are refused.
     """
-    held = await _hold_in_force(client, now)
-    before = await rows.table_async(client, keys.BALANCE)
+    key = keys.names(settings.space).BALANCE
+    held = await _hold_in_force(client, now, settings.space)
+    before = await rows.table_async(client, key)
     known = _numbers(before)
     if damaged := [name for name in before if rows.text(name) not in known]:
-        await client.hdel(keys.BALANCE, *damaged)
+        await client.hdel(key, *damaged)
     balance = await gateway.balance()
     if is_of_account and not await is_of_account(balance):
         return False
     if isinstance(balance, str):
-        await rows.unless_damaged_async(keys.BALANCE, client.hset(keys.BALANCE, mapping={"error": balance[:200]}))
+        await rows.unless_damaged_async(key, client.hset(key, mapping={"error": balance[:200]}))
         logs.event("balance_unknown", level=30, reason=balance[:200])
         return False
     millionths = round(balance * CREDIT)
@@ -73,7 +76,7 @@ async def read(
     if held is None:
         return False
     waited = now - held.since > TRY_ANYWAY_MS
-    return is_back(millionths, await _next_costs(client), int(known.get("lifted", -1)), waited=waited)
+    return is_back(millionths, await _next_costs(client, settings.space), int(known.get("lifted", -1)), waited=waited)
 
 
 def is_back(credits: int, costs: int, lifted_at: int, *, waited: bool) -> bool:
@@ -84,14 +87,15 @@ def is_back(credits: int, costs: int, lifted_at: int, *, waited: bool) -> bool:
     return credits > 0 and credits >= costs and (credits != lifted_at or waited)
 
 
-async def lift(client: redis.asyncio.Redis, now: int) -> bool:
+async def lift(client: redis.asyncio.Redis, now: int, space: Space = HERE) -> bool:
     """Lift the hold for lack of credit and record the balance; returns whether there was such a hold."""
-    if await _hold_in_force(client, now) is None:  # meanwhile put on hold by hand
+    if await _hold_in_force(client, now, space) is None:  # meanwhile put on hold by hand
         return False
-    credits = (await rows.table_async(client, keys.BALANCE)).get(b"credits")
-    lifted = await hold.lift(client, now)
+    key = keys.names(space).BALANCE
+    credits = (await rows.table_async(client, key)).get(b"credits")
+    lifted = await hold.lift(client, now, space)
     if lifted:
-        await client.hset(keys.BALANCE, "lifted", rows.number(credits))
+        await client.hset(key, "lifted", rows.number(credits))
         logs.event("resumed", level=30, balance=rows.number(credits) / CREDIT)
     return lifted
 
@@ -102,18 +106,18 @@ def _numbers(before: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name == "error" or _NUMBER.fullmatch(value)}
 
 
-async def _hold_in_force(client: redis.asyncio.Redis, now: int) -> hold.Held | None:
+async def _hold_in_force(client: redis.asyncio.Redis, now: int, space: Space) -> hold.Held | None:
     """Return the account's hold for lack of credit, if any."""
-    held = hold.decode(await hold.read(client), now).get("account")
+    held = hold.decode(await hold.read(client, space), now, space).get("account")
     return held if held is not None and held.cause in hold.NO_CREDIT else None
 
 
-async def _next_costs(client: redis.asyncio.Redis) -> int:
+async def _next_costs(client: redis.asyncio.Redis, space: Space) -> int:
     """Return the highest estimate among the latest refused messages and the first waiting ones."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.zrange(keys.DEAD, 0, MOST_LOOKED_AT - 1, desc=True)
         for lane in keys.LANES:
-            pipe.zrange(keys.QUEUED[lane], 0, 0)
+            pipe.zrange(keys.names(space).QUEUED[lane], 0, 0)
         dead, *waiting = await pipe.execute()
     refused_ids = rows.ids(dead)
     heads = rows.ids(one for ids in waiting for one in ids)
@@ -122,27 +126,32 @@ async def _next_costs(client: redis.asyncio.Redis) -> int:
             pipe.hmget(keys.record(one), _COST)
         found = [row(_COST, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
     codes = no_credit_codes()
-    refused = [one for one in found[: len(refused_ids)] if one.get(Field.CODE) in codes]
+    refused = [
+        one
+        for one in found[: len(refused_ids)]
+        if one.get(Field.CODE) in codes and one.get(Field.ACCOUNT, "") == space.account
+    ]
     return max((int(one.get(Field.ESTIMATE, 0)) for one in [*refused, *found[len(refused_ids) :]]), default=0)
 
 
 async def _write(
     client: redis.asyncio.Redis, before: Mapping[str, str], millionths: int, settings: WorkerSettings, now: int
 ) -> None:
-    tally: Any = await client.hgetall(keys.TALLY)
+    names = keys.names(settings.space)
+    tally: Any = await client.hgetall(names.TALLY)
     charged = sum(rows.number(n) for name, n in tally.items() if name.startswith(Count.CHARGED.encode()))
     floors = {f"floor:{lane}": settings.floor(lane) for lane in keys.LANES}
     reading: dict[Any, Any] = {"credits": millionths, "at": now, **compare(before, millionths, charged), **floors}
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hset(keys.BALANCE, mapping=reading)
+        pipe.hset(names.BALANCE, mapping=reading)
         pipe.hincrby(
-            keys.BALANCE, Rate.LEFT, millionths - rows.number(before.get("left"))
+            names.BALANCE, Rate.LEFT, millionths - rows.number(before.get("left"))
         )  # less what was claimed meanwhile
-        pipe.hdel(keys.BALANCE, "error")
+        pipe.hdel(names.BALANCE, "error")
         if before.get("lifted") not in (None, str(millionths)):
-            pipe.hdel(keys.BALANCE, "lifted")
+            pipe.hdel(names.BALANCE, "lifted")
         for reply in await pipe.execute(raise_on_error=False):
-            rows.known(keys.BALANCE, reply, None)
+            rows.known(names.BALANCE, reply, None)
 
 
 def compare(before: Mapping[str, str], credits: int, charged: int) -> dict[str, int]:

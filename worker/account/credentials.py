@@ -20,6 +20,7 @@ from threelane.contract.features import able
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.gateway import reach, tables
@@ -81,10 +82,10 @@ def refuse(code: str, cause: str) -> None:
         logs.event("login_refused", level=40, code=code, reason=cause, owner=Owner.OPERATOR)
 
 
-async def postpone(client: redis.asyncio.Redis, fingerprint: str) -> None:
+async def postpone(client: redis.asyncio.Redis, fingerprint: str, space: Space = HERE) -> None:
     """Let the next login wait: a balance that is read although sends are refused must not resume them at once."""
     with suppress(RedisError, OSError):
-        await client.set(keys.login(fingerprint), 1, px=RETRY_MS)
+        await client.set(keys.login(fingerprint, space), 1, px=RETRY_MS)
 
 
 async def follow(context: WorkerContext, held: Mapping[str, Held]) -> None:
@@ -99,10 +100,10 @@ async def follow(context: WorkerContext, held: Mapping[str, Held]) -> None:
     if refused := held.get(own):
         refuse(refused.code, refused.cause)
     if others and not is_accepted():
-        await context.client.delete(keys.login(context.settings.fingerprint))
+        await context.client.delete(_turn(context))
     account = held.get(Scope.ACCOUNT)
     if account and is_accepted() and hold.is_of_settings(account):
-        await hold.lift(context.client, context.clock.now())
+        await hold.lift(context.client, context.clock.now(), context.settings.space)
         logs.event("resumed", level=30, credentials="others")
 
 
@@ -131,6 +132,10 @@ def _read(context: WorkerContext, balance: float | str) -> Login:
     return read(reach.read(balance), _table(context), has_balance=able("balance", context.settings.gateway))
 
 
+def _turn(context: WorkerContext) -> str:
+    return keys.login(context.settings.fingerprint, context.settings.space)
+
+
 def _table(context: WorkerContext) -> Table:
     return tables.by_gateway()[context.gateway.name]
 
@@ -139,8 +144,8 @@ async def _accept(context: WorkerContext) -> None:
     """Resume all workers with these credentials."""
     fingerprint = context.settings.fingerprint
     async with context.client.pipeline(transaction=False) as pipe:
-        pipe.hdel(keys.HOLDS, scope_of(fingerprint))
-        pipe.delete(keys.login(fingerprint))  # the others may try at once
+        pipe.hdel(keys.names(context.settings.space).HOLDS, scope_of(fingerprint))
+        pipe.delete(_turn(context))  # the others may try at once
         await pipe.execute()
     if READINESS.clear(LOGIN):
         logs.event("login_accepted", account=context.settings.account)
@@ -152,14 +157,14 @@ async def _refuse(context: WorkerContext, code: str) -> None:
     refuse(code, cause)
     now, fingerprint = context.clock.now(), context.settings.fingerprint
     refused = hold.Hold(scope_of(fingerprint), code, cause, now + hold.REFUSED_MS, fingerprint)
-    if await hold.renew(context.client, refused, now):
+    if await hold.renew(context.client, refused, now, context.settings.space):
         metrics.ALARMS.labels(code, Owner.OPERATOR).inc()
 
 
 async def _round(context: WorkerContext) -> bool:
     if is_accepted() or context.breaker.fault:
         return False
-    if await context.client.set(keys.login(context.settings.fingerprint), 1, nx=True, px=RETRY_MS):
+    if await context.client.set(_turn(context), 1, nx=True, px=RETRY_MS):
         await log_in(context)
     return False
 

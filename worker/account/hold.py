@@ -24,6 +24,7 @@ from threelane.contract.counted import counted
 from threelane.contract.refusal import Refusal
 from threelane.runtime import logs
 from threelane.store import keys, rows
+from threelane.store.keys import HERE, Space
 from threelane.store.rates import Rate
 from threelane.store.tally import Count
 from threelane.worker.gateway.breaking import SCOPE, reset
@@ -107,7 +108,7 @@ def encode(hold: Hold, now: int) -> bytes:
     return msgspec.json.encode(Held(hold.code, hold.cause, now, hold.until, hold.credentials, probe_ms=hold.probe_ms))
 
 
-def decode(entries: Mapping[bytes, bytes], now: int) -> dict[str, Held]:
+def decode(entries: Mapping[bytes, bytes], now: int, space: Space = HERE) -> dict[str, Held]:
     """Return the holds in force by scope; an unreadable one holds its scope until it is resumed.
 
     Unreadable rows of a breaker and of refused credentials are dropped: workers write them again.
@@ -115,7 +116,7 @@ def decode(entries: Mapping[bytes, bytes], now: int) -> dict[str, Held]:
     held: dict[str, Held] = {}
     for name, entry in entries.items():
         scope = rows.text(name)
-        found = rows.decode(keys.HOLDS, name, entry, read_row)
+        found = rows.decode(keys.names(space).HOLDS, name, entry, read_row)
         if found is None and scope.startswith(_REWRITTEN):
             continue
         if found is None or not found.is_over(now):
@@ -123,21 +124,23 @@ def decode(entries: Mapping[bytes, bytes], now: int) -> dict[str, Held]:
     return held
 
 
-def holds(client: redis.Redis, now: int) -> dict[str, Held]:
-    """Return the holds in force by scope."""
+def holds(client: redis.Redis, now: int, space: Space = HERE) -> dict[str, Held]:
+    """Return the holds of an account in force by scope."""
+    key = keys.names(space).HOLDS
     try:
-        return decode(client.hgetall(keys.HOLDS), now)  # type: ignore[arg-type]
+        return decode(client.hgetall(key), now, space)  # type: ignore[arg-type]
     except ResponseError as failed:
-        found: dict[str, Held] = rows.known(keys.HOLDS, failed, dict(OF_DAMAGED_TABLE))
+        found: dict[str, Held] = rows.known(key, failed, dict(OF_DAMAGED_TABLE))
         return found
 
 
-async def read(client: redis.asyncio.Redis) -> Mapping[bytes, bytes]:
-    """Return the stored holds; a key that is no hash holds the account, as in the claim script."""
+async def read(client: redis.asyncio.Redis, space: Space = HERE) -> Mapping[bytes, bytes]:
+    """Return the stored holds of an account; a key that is no hash holds the account, as in the claim script."""
+    key = keys.names(space).HOLDS
     try:
-        found: Any = await client.hgetall(keys.HOLDS)
+        found: Any = await client.hgetall(key)
     except ResponseError as failed:
-        found = rows.known(keys.HOLDS, failed, {str(Scope.ACCOUNT).encode(): b""})
+        found = rows.known(key, failed, {str(Scope.ACCOUNT).encode(): b""})
     return dict(found)
 
 
@@ -234,7 +237,7 @@ def parse_resumable(raw: str) -> str:
     return of_producer(parse_scope(name), producer) if producer else parse_scope(raw)
 
 
-def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -> Held | None:
+def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0, space: Space = HERE) -> Held | None:
     """Put something on hold by hand, until a time (ms) or (0) until it is resumed; returns the hold that it replaces.
 
     Only ``resume`` and its end time lift such a hold.  Raises ValueError with what would be valid.
@@ -244,12 +247,13 @@ def put(client: redis.Redis, scope: str, cause: str, now: int, until: int = 0) -
         raise ValueError(f"a hold needs a cause for its later readers: one line of up to {MOST_CAUSE} characters")
     if until and until <= now:
         raise ValueError("the hold would already be over: give a future time")
-    _names(client, keys.HOLDS)
-    before = holds(client, now).get(scope)
+    names = keys.names(space)
+    _names(client, names.HOLDS)
+    before = holds(client, now, space).get(scope)
     with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
+        pipe.hset(names.HOLDS, scope, encode(Hold(scope, BY_HAND, cause, until), now).decode())
         if before is None:
-            pipe.hincrby(keys.TALLY, Count.HELD.field(scope.partition(":")[0]), 1)
+            pipe.hincrby(names.TALLY, Count.HELD.field(scope.partition(":")[0]), 1)
         pipe.execute()
     logs.event("held", level=30, scope=scope.partition(":")[0], code=BY_HAND)
     return before
@@ -267,21 +271,22 @@ def way_back(held: Held) -> str:
     return "the gateway accepts a worker's login, or threelane resume" if is_of_settings(held) else "threelane resume"
 
 
-def resume(client: redis.Redis, scope: str, now: int) -> bool:
+def resume(client: redis.Redis, scope: str, now: int, space: Space = HERE) -> bool:
     """Lift a hold, and those of single producers in its scope; returns whether there was one.
 
     After a hold of the account or the gateway the rate ramps up.
     """
     if scope.partition(":")[0] == SCOPE:
-        return reset(client, scope, now)
-    known: Any = [*_names(client, keys.HOLDS), *_names(client, keys.SUSPECTS)]
+        return reset(client, scope, now, space)
+    names = keys.names(space)
+    known: Any = [*_names(client, names.HOLDS), *_names(client, names.SUSPECTS)]
     scopes = {scope, *(one for one in (rows.text(name) for name in known) if one.startswith(scope + OF_PRODUCER))}
     with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.HOLDS, *scopes)
-        pipe.hdel(keys.SUSPECTS, *scopes)  # what was learned before proves nothing any more
+        pipe.hdel(names.HOLDS, *scopes)
+        pipe.hdel(names.SUSPECTS, *scopes)  # what was learned before proves nothing any more
         lifted, _ = pipe.execute()
     if lifted and scope == "account":
-        client.hset(keys.RATE, mapping=ramp(now))
+        client.hset(names.RATE, mapping=ramp(now))
     return bool(lifted)
 
 
@@ -303,29 +308,31 @@ def _names(client: redis.Redis, key: str) -> Any:
         return names
 
 
-async def renew(client: redis.asyncio.Redis, one: Hold, now: int) -> bool:
+async def renew(client: redis.asyncio.Redis, one: Hold, now: int, space: Space = HERE) -> bool:
     """Hold refused credentials until its end time, since when they were first refused; returns whether that is new."""
-    was = decode(await read(client), now).get(one.scope)
+    names = keys.names(space)
+    was = decode(await read(client, space), now, space).get(one.scope)
     entry = encode(one, was.since if was else now)
     try:
-        await client.hset(keys.HOLDS, one.scope, entry.decode())
+        await client.hset(names.HOLDS, one.scope, entry.decode())
     except ResponseError as failed:  # it holds all already
-        rows.known(keys.HOLDS, failed, None)
+        rows.known(names.HOLDS, failed, None)
         return False
     if was:
         return False
     kind = one.scope.partition(":")[0]
-    await client.hincrby(keys.TALLY, Count.HELD.field(kind), 1)
+    await client.hincrby(names.TALLY, Count.HELD.field(kind), 1)
     logs.event("held", level=40, scope=kind, code=one.code)
     return True
 
 
-async def lift(client: redis.asyncio.Redis, now: int) -> bool:
+async def lift(client: redis.asyncio.Redis, now: int, space: Space = HERE) -> bool:
     """Lift the hold of the account, as ``resume`` does."""
+    names = keys.names(space)
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hset(keys.RATE, mapping=ramp(now))  # first, so that nothing resumes at the full rate
-        pipe.hdel(keys.HOLDS, "account")
-        pipe.hdel(keys.SUSPECTS, "account")
+        pipe.hset(names.RATE, mapping=ramp(now))  # first, so that nothing resumes at the full rate
+        pipe.hdel(names.HOLDS, "account")
+        pipe.hdel(names.SUSPECTS, "account")
         _, lifted, _ = await pipe.execute()
     return bool(lifted)
 

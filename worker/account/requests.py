@@ -57,7 +57,8 @@ async def _redeem(context: WorkerContext, row: bytes, request: AccountRequest) -
         await _end(context, request, _not_called("the voucher did not reach the worker"))
         return
     await _end(context, request, await ask(context.gateway, request.query, voucher=voucher))
-    await context.client.delete(keys.BALANCE_TURN, keys.BALANCE_PROBE)
+    names = keys.names(context.settings.space)
+    await context.client.delete(names.BALANCE_TURN, names.BALANCE_PROBE)
 
 
 async def _end(context: WorkerContext, request: AccountRequest, found: AccountAnswer) -> None:

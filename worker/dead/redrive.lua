@@ -3,7 +3,7 @@
 -- KEYS  records   ARG  now, today (YYYYMMDD), ids
 -- ->    for each id its lane, 'expired' when its validity is over, 'over' when its budget has no room left,
 --       'erased' when its number and text are gone,
---       'damaged' when they cannot be read, or '' when it is not a dead letter (any more)
+--       'damaged' when they cannot be read, 'account:<name>' when it is of another account, or '' when it is not a dead letter (any more)
 local answers, FIELDS = {}, fields(Field.expires, Field.counted, Field.centre, Field.producer, Field.erased,
   Field.damaged, Field.to, Field.body)
 each(ARG.ids, function(i, id)
@@ -12,7 +12,9 @@ each(ARG.ids, function(i, id)
   local known = read_or_set_aside(record, id, FIELDS)
   local counted_before = tonumber(known.counted) or 0
   local more = (tonumber(known.estimate) or 0) - counted_before
-  if known.status ~= Status.dead then
+  if not is_own(known) then
+    answers[i] = elsewhere(known)
+  elseif known.status ~= Status.dead then
     answers[i] = ''
   elseif known.erased then
     answers[i] = LeftDead.erased

@@ -17,10 +17,11 @@ from threelane.producer.files.countries import Countries, CountryCost
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.store import budgets, find, keys, rows
 from threelane.store.find import Filter, FoundMessage
-from threelane.store.keys import RecordKey
+from threelane.store.keys import RecordKey, Space
 from threelane.store.readable import row
 from threelane.store.record import Field
 from threelane.store.scripts import script, texts
+from threelane.store.spaces import Placed, in_its_space
 from threelane.store.states import FINAL, Status
 
 BATCH = NUDGE_SIZE
@@ -131,10 +132,13 @@ def plan(client: redis.Redis, wanted: Filter, now: int, after: int = 0, before: 
     )
 
 
-def redrive(client: redis.Redis, nudger: Nudger, wanted: Filter, now: int) -> Counter[str]:
-    """Redrive all dead letters that match, lane 1 first, oldest first; returns the number of each result."""
+def redrive(client: redis.Redis, nudger: Nudger, wanted: Filter, now: int, only: Space | None = None) -> Counter[str]:
+    """Redrive all dead letters that match, lane 1 first, oldest first; returns the number of each result.
+
+    ``only``: those of one account.
+    """
     total: Counter[str] = Counter(redriven=0, expired=0)
-    for lot in redrive_paced(client, nudger, wanted, lambda: now):
+    for lot in redrive_paced(client, nudger, wanted, lambda: now, only=only):
         total.update(lot)
     return total
 
@@ -149,6 +153,7 @@ def redrive_paced(
     before: int | None = None,
     a_second: float = 0,
     sleep: Callable[[float], None] = time.sleep,
+    only: Space | None = None,
 ) -> Iterator[Counter[str]]:
     """Redrive the dead letters that match, lane 1 first, batch by batch, ``a_second`` a second (0: without a limit).
 
@@ -163,7 +168,7 @@ def redrive_paced(
     ids = chain.from_iterable(lanes.values())
     size = BATCH if not a_second else max(1, min(BATCH, int(a_second)))
     while lot := list(islice(ids, size)):
-        answers = _put_back(client, nudger, lot, now())
+        answers = _put_back(client, nudger, lot, now(), only)
         results = Counter(str(answer) for answer in answers if answer)  # the others are no longer dead letters
         yield results
         if a_second:
@@ -186,19 +191,29 @@ def redrive_ids(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: in
     return answers
 
 
-def _put_back(client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int) -> list[RedriveOutcome | None]:
-    """Run the script for up to 99 ids, and publish nudges; None for each that was not a dead letter."""
-    replies = _redrive(client, records=keys.records(ids), now=now, today=budgets.day(now), ids=ids)
-    lanes: dict[int, list[str]] = defaultdict(list)
+def _put_back(
+    client: redis.Redis, nudger: Nudger, ids: Sequence[str], now: int, only: Space | None = None
+) -> list[RedriveOutcome | None]:
+    """Run the script for up to 99 ids, and publish nudges; None for each that was not a dead letter, or not ``only``'s.
+
+    Each goes back to its own account.
+    """
+
+    def call(space: Space, some: Sequence[str]) -> Sequence[str]:
+        script = _redrive.within(space)
+        return script(client, records=keys.records(some), now=now, today=budgets.day(now), ids=some)
+
+    placed = [Placed(reply, only) for reply in call(only, ids)] if only else in_its_space(ids, call)
+    lanes: dict[tuple[int, str], list[str]] = defaultdict(list)
     answers: list[RedriveOutcome | None] = []
-    for one, reply in zip(ids, replies, strict=True):
+    for one, (reply, space) in zip(ids, placed, strict=True):
         if reply.isdigit():
-            lanes[int(reply)].append(one)
+            lanes[int(reply), space.account].append(one)
             answers.append(RedriveOutcome.REDRIVEN)
         else:
             answers.append(_LEFT_DEAD.get(reply))
-    for lane in sorted(lanes):
-        nudger.publish(lane, lanes[lane])
+    for lane, account in sorted(lanes):
+        nudger.publish(lane, lanes[lane, account], account)
     return answers
 
 

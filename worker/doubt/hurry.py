@@ -8,6 +8,7 @@ import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 from threelane.store.scripts import number, script
 from threelane.store.visibility import Sight
 from threelane.worker.gateway.context import WorkerContext
@@ -22,16 +23,17 @@ def _hurry(*, now: int, lane: int, most: int) -> None:
     """Make look-ups due now; returns how many became due."""
 
 
-async def hurry(client: redis.asyncio.Redis, closed_at: int, now: int) -> int:
+async def hurry(client: redis.asyncio.Redis, closed_at: int, now: int, space: Space = HERE) -> int:
     """Make the look-ups of all doubts due, once for each closing of the breaker; returns how many became due."""
-    done: Any = await client.hget(keys.VISIBILITY, Sight.HURRIED)
+    visibility = keys.names(space).VISIBILITY
+    done: Any = await client.hget(visibility, Sight.HURRIED)
     if int(done or 0) >= closed_at:
         return 0
     hurried = 0
     for lane in keys.LANES:
-        while count := await _hurry.run(client, now=now, lane=lane, most=BATCH):
+        while count := await _hurry.within(space).run(client, now=now, lane=lane, most=BATCH):
             hurried += count
-    await client.hset(keys.VISIBILITY, Sight.HURRIED, closed_at)  # last, so that another worker finishes a dead one's
+    await client.hset(visibility, Sight.HURRIED, closed_at)  # last, so that another worker finishes a dead one's
     if hurried:
         logs.event("hurried", messages=hurried)
     return hurried
@@ -41,7 +43,7 @@ async def _round(context: WorkerContext) -> bool:
     closed_at = context.breaker.closed_at
     if not context.may_call or closed_at <= context.hurried_at or not context.gateway.can_look_up:
         return False
-    await hurry(context.client, closed_at, context.clock.now())
+    await hurry(context.client, closed_at, context.clock.now(), context.settings.space)
     context.hurried_at = closed_at
     return False
 

@@ -7,7 +7,9 @@ each(ARG.ids, function(i, id)
   answers[i] = 0
   local record, ends = KEY.records[i], redis.call('ZSCORE', KEY.lapsed_in, id)
   local known = read(record, FIELDS)
-  if ends and tonumber(ends) <= ARG.now then
+  if ends and tonumber(ends) <= ARG.now and not is_own(known) then
+    leave_stray(KEY.lapsed_in, id, known)
+  elseif ends and tonumber(ends) <= ARG.now then
     index(KEY.lapsed_in, id)
     if known.status == Status.sending and move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.code, 'lapsed',
       Field.reason, 'lease_ran_out', Field.owner, Owner.operator, Field.doubted, ARG.now) then

@@ -13,7 +13,7 @@ each(ARG.looked_up, function(i, one)
   local code, owner = one[LookedUp.code], one[LookedUp.owner]
   local known = read(record, FIELDS)
   local resends = to == Status.queued and not known.retry
-  if known.status == Status.in_doubt and (tonumber(known.probes) or 0) == one[LookedUp.probes]
+  if known.status == Status.in_doubt and is_own(known) and (tonumber(known.probes) or 0) == one[LookedUp.probes]
     and tonumber(known.doubted) == one[LookedUp.since] and not (resends and known.resent)
     and not (to == Status.queued and known.former_id) then
     answers[i] = known.lane

@@ -73,7 +73,9 @@ async def resolve(
         (one.id, known) for one, known in zip(doubts, found, strict=True) if known.known is Known.FOUND
     )
     if adopted:
-        results = await receive(client, adopted, settings.keeping, now, tracing.tracer(enabled=settings.otel))
+        results = await receive(
+            client, adopted, settings.keeping, now, tracing.tracer(enabled=settings.otel), settings.space
+        )
         metrics.RESOLVED.labels("adopted").inc(results.count("moved"))
     evidence = Evidence.of(taken.visibility, settings.doubt_delays_seconds, opened_at, closed_at)
     rest = [
@@ -81,7 +83,7 @@ async def resolve(
         for one, answer in zip(doubts, found, strict=True)
         if answer.known is not Known.FOUND
     ]
-    return len(doubts), await _write(client, rest, settings.retention_ms, now)
+    return len(doubts), await _write(client, rest, settings, now)
 
 
 async def _look_up(gateway: Gateway, ids: Sequence[str], per_request: int) -> list[LookUp]:
@@ -111,13 +113,15 @@ def _doubt(one: Probed) -> Doubt:
 
 
 async def _write(
-    client: redis.asyncio.Redis, rest: Sequence[tuple[Doubt, NextStep]], retention_ms: int, now: int
+    client: redis.asyncio.Redis, rest: Sequence[tuple[Doubt, NextStep]], settings: WorkerSettings, now: int
 ) -> dict[int, list[str]]:
     if not rest:
         return {}
     looked_up = [LookedUp(doubt.id, *then, doubt.probes, doubt.since) for doubt, then in rest]
     records = keys.records(one.id for one in looked_up)
-    lanes = await _resolve.run(client, records=records, now=now, keep_ms=retention_ms, looked_up=looked_up)
+    lanes = await _resolve.within(settings.space).run(
+        client, records=records, now=now, keep_ms=settings.retention_ms, looked_up=looked_up
+    )
     again: dict[int, list[str]] = defaultdict(list)
     steps: Counter[str] = Counter()
     for (doubt, then), lane in zip(rest, lanes, strict=True):
@@ -150,4 +154,6 @@ async def _lane(context: WorkerContext, lane: int) -> bool:
     return taken > 0
 
 
-DUTY_1, DUTY = by_lane.duties("resolve", keys.DOUBT, _lane, lane_1_seconds=LANE_1_SECONDS, seconds=RESOLVE_SECONDS)
+DUTY_1, DUTY = by_lane.duties(
+    "resolve", lambda names: names.DOUBT, _lane, lane_1_seconds=LANE_1_SECONDS, seconds=RESOLVE_SECONDS
+)

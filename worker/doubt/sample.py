@@ -14,6 +14,7 @@ import redis.asyncio
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 from threelane.store.scripts import number, script
 from threelane.store.tally import Count
 from threelane.store.visibility import LEARNED, OF_SAMPLE, READ, Sight, Visibility
@@ -43,18 +44,19 @@ async def sample(
     longest_ms: int,
     opened_at: int,
     now: int,
+    space: Space = HERE,
 ) -> Visibility:
     """Choose a sample, or look it up if it is due; returns what is known then.
 
     ``latest``: the latest message that this process sent.  ``longest_ms``: the configured grace, after which a sample
     that no look-up found shows that look-ups cannot be relied on.
     """
-    seen, in_doubt = await _read(client)
+    seen, in_doubt = await _read(client, space)
     if any(0 < at <= opened_at for at in (seen.learned_at, seen.sample_answered)):
-        await _change(client, seen, drops=(*LEARNED, *OF_SAMPLE))
+        await _change(client, space, seen, drops=(*LEARNED, *OF_SAMPLE))
         return Visibility()
     if seen.sample and seen.sample_unseen and now - seen.sample_answered > longest_ms:
-        await _give_up(client, seen)
+        await _give_up(client, space, seen)
         return Visibility()
     if not seen.sample and latest and is_chosen(latest, seen, in_doubt=in_doubt, now=now):
         chosen: dict[Sight, str | int] = {
@@ -64,14 +66,14 @@ async def sample(
             Sight.NEXT: now,
             Sight.CHOSEN: now,
         }
-        await _change(client, seen, chosen)
-        seen, _ = await _read(client)
-    if seen.sample and seen.sample_next <= now and await _change(client, seen, {Sight.NEXT: now + LATEST_MS}):
+        await _change(client, space, seen, chosen)
+        seen, _ = await _read(client, space)
+    if seen.sample and seen.sample_next <= now and await _change(client, space, seen, {Sight.NEXT: now + LATEST_MS}):
         (answer,) = await look_up_many(gateway, [seen.sample])
         taken = seen._replace(sample_next=now + LATEST_MS)
         found = answer.known is Known.FOUND
-        await _change(client, taken, measured(seen, answer, now), OF_SAMPLE if found else ())
-        seen, _ = await _read(client)
+        await _change(client, space, taken, measured(seen, answer, now), OF_SAMPLE if found else ())
+        seen, _ = await _read(client, space)
     return seen
 
 
@@ -107,31 +109,35 @@ def measured(seen: Visibility, answer: LookUp, now: int) -> Mapping[Sight, int]:
     }
 
 
-async def _read(client: redis.asyncio.Redis) -> tuple[Visibility, bool]:
+async def _read(client: redis.asyncio.Redis, space: Space) -> tuple[Visibility, bool]:
     """Return what is known, and whether anything is in doubt."""
+    names = keys.names(space)
     async with client.pipeline(transaction=False) as pipe:
-        pipe.hmget(keys.VISIBILITY, READ)
+        pipe.hmget(names.VISIBILITY, READ)
         for lane in keys.LANES:
-            pipe.zcard(keys.DOUBT[lane])
+            pipe.zcard(names.DOUBT[lane])
         found, *doubts = await pipe.execute()
     return Visibility.read(found), any(doubts)
 
 
 async def _change(
     client: redis.asyncio.Redis,
+    space: Space,
     seen: Visibility,
     values: Mapping[Sight, str | int] | Mapping[Sight, int] | None = None,
     drops: Sequence[Sight] = (),
 ) -> bool:
     pairs = [word for pair in (values or {}).items() for word in pair]
     next_at = str(seen.sample_next) if seen.sample_next else ""
-    return bool(await _sample.run(client, sample=seen.sample, next=next_at, values=pairs, drops=list(drops)))
+    return bool(
+        await _sample.within(space).run(client, sample=seen.sample, next=next_at, values=pairs, drops=list(drops))
+    )
 
 
-async def _give_up(client: redis.asyncio.Redis, seen: Visibility) -> None:
+async def _give_up(client: redis.asyncio.Redis, space: Space, seen: Visibility) -> None:
     """Forget what was learned: no look-up found an accepted message within the whole grace."""
-    if await _change(client, seen, drops=(*LEARNED, *OF_SAMPLE)):
-        await client.hincrby(keys.TALLY, Count.HIDDEN, 1)
+    if await _change(client, space, seen, drops=(*LEARNED, *OF_SAMPLE)):
+        await client.hincrby(keys.names(space).TALLY, Count.HIDDEN, 1)
         logs.event("never_visible", level=40, id=seen.sample, owner=Owner.GATEWAY)
 
 
@@ -146,7 +152,8 @@ async def _round(context: WorkerContext) -> bool:
         return False
     longest_ms = int(sum(context.settings.doubt_delays_seconds) * 1000)
     now = context.clock.now()
-    seen = await sample(context.client, context.gateway, _latest(context), longest_ms, context.breaker.opened_at, now)
+    latest, opened_at = _latest(context), context.breaker.opened_at
+    seen = await sample(context.client, context.gateway, latest, longest_ms, opened_at, now, context.settings.space)
     wait = (seen.sample_next - now) / 1000 if seen.sample else ROUND_SECONDS
     context.sample_seconds = min(ROUND_SECONDS, max(SOONEST_MS / 1000, wait))
     return False

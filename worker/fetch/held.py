@@ -14,9 +14,9 @@ LOOK_SECONDS = 0.25
 async def look(context: WorkerContext) -> bool:
     """Read which lanes are on hold now, and whether this worker may call the gateway."""
     changes = context.breaker.changes
-    entries = await hold.read(context.client)
+    entries = await hold.read(context.client, context.settings.space)
     now = context.clock.now()
-    held = hold.decode(entries, now)
+    held = hold.decode(entries, now, context.settings.space)
     await context.breaker.follow(context.client, entries, changes, now)
     await credentials.follow(context, held)
     if not context.may_call:

@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.store import keys, missing, rows
+from threelane.store.keys import HERE, Space
 from threelane.store.tally import Count
 from threelane.worker.fetch.lanes import LANES, Lanes
 from threelane.worker.gateway.context import Sending, WorkerContext
@@ -64,27 +65,28 @@ class Look:
 
     async def round(self, context: WorkerContext) -> bool:
         """Look at each open lane once; attempts go on while the next round begins."""
-        await self._count(context.client, context.clock.now())
+        await self._count(context.client, context.clock.now(), context.settings.space)
         opened = [lane for lane in self._lanes.to_look_at() if lane in self._own]
         closed = {lane for lane in self._own & self._lanes.serves if not self._lanes.is_held(lane)} - set(opened)
         self._is_soon = bool(closed)
         for lane in opened:
             sending = context.lane_1 if lane == keys.LANES[0] else context.rest
-            self._is_soon |= await self._look(context.client, sending, lane, context.clock.now())
+            self._is_soon |= await self._look(context, sending, lane, context.clock.now())
         return False
 
-    async def end(self, client: redis.asyncio.Redis, now: int) -> None:
+    async def end(self, client: redis.asyncio.Redis, now: int, space: Space = HERE) -> None:
         """Wait for the attempts under way, and count what was found."""
         while self._tasks:
             await asyncio.wait(self._tasks)
         with suppress(RedisError):
-            await self._count(client, now)
+            await self._count(client, now, space)
 
-    async def _look(self, client: redis.asyncio.Redis, sending: Sending, lane: int, now: int) -> bool:
+    async def _look(self, context: WorkerContext, sending: Sending, lane: int, now: int) -> bool:
         """Start attempts at what has waited since the last look; returns whether more waits."""
-        cutoff = await self._cutoff(client, lane, now)
-        found: Any = await client.zrange(keys.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
-        known = await rows.take_ids(client, keys.QUEUED[lane], found)
+        client, names = context.client, keys.names(context.settings.space)
+        cutoff = await self._cutoff(client, lane, now, names.CLAIMED)
+        found: Any = await client.zrange(names.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
+        known = await rows.take_ids(client, names.QUEUED[lane], found)
         ids = [one for one in known if one not in self._under_way]
         logs.event("looked", level=10, lane=lane, now=now, waiting=len(ids))
         batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
@@ -94,13 +96,13 @@ class Look:
             self._start(sending, lane, batch)
         return len(batches) > free or len(found) == MOST
 
-    async def _cutoff(self, client: redis.asyncio.Redis, lane: int, now: int) -> int:
+    async def _cutoff(self, client: redis.asyncio.Redis, lane: int, now: int, key: str) -> int:
         """Return by when a message must have been queued to be without its nudge now."""
         waited = max(now - WAITED_MS, self._seen(lane, now))
         empty_for = self._lanes.empty_for(lane)
         if empty_for is not None:
             return min(waited, now - int(empty_for * 1000) - PUBLISH_MS)
-        claimed: Any = await client.hget(keys.CLAIMED, str(lane))
+        claimed: Any = await client.hget(key, str(lane))
         return min(waited, int(claimed or 0) - ORDER_MS[lane] - 1)
 
     def _seen(self, lane: int, now: int) -> int:
@@ -132,12 +134,12 @@ class Look:
             self._found[lane] += messages
             logs.event("found_without_nudge", lane=lane, messages=messages)
 
-    async def _count(self, client: redis.asyncio.Redis, now: int) -> None:
+    async def _count(self, client: redis.asyncio.Redis, now: int, space: Space) -> None:
         """Count in Redis what was found since the last time."""
         found = +self._found
         if found:
             async with client.pipeline(transaction=False) as pipe:
-                missing.queue(pipe, Count.FOUND, found, now)
+                missing.queue(pipe, Count.FOUND, found, now, space)
                 await pipe.execute()
             self._found -= found
 

@@ -64,7 +64,7 @@ class Breaker:
 
         ``on_fault`` gets each new fault of this process alone, and '' when it is over.
         """
-        self.key = keys.breaker(settings.gateway_fingerprint)
+        self.key = keys.breaker(settings.gateway_fingerprint, settings.space)
         self.scope = scope_of(settings.gateway_fingerprint)
         self.opened_at = 0
         """When it opened last, ms; 0: never."""
@@ -159,7 +159,7 @@ class Breaker:
             return
         outcome = failure.outcome
         try:
-            opened_at, next_probe_at = await trip.run(
+            opened_at, next_probe_at = await trip.within(self._settings.space).run(
                 client,
                 breaker=self.key,
                 now=now,
@@ -196,7 +196,8 @@ class Breaker:
         kept = await rows.table_async(client, self.key)
         found = [kept.get(name.encode()) for name in (Breaking.OPENED, Breaking.CLOSED)]
         self.opened_at, self.closed_at = (rows.number(one) for one in found)
-        await self.follow(client, await rows.table_async(client, keys.HOLDS), self._changes, 0)
+        holds = await rows.table_async(client, keys.names(self._settings.space).HOLDS)
+        await self.follow(client, holds, self._changes, 0)
 
     async def follow(self, client: redis.asyncio.Redis, holds: Mapping[bytes, bytes], changes: int, now: int) -> None:
         """Adopt the shared state from the holds, which were read when ``changes`` was current."""
@@ -204,7 +205,8 @@ class Breaker:
             await self.report(client, now)
             return
         row = holds.get(self.scope.encode())
-        found = rows.decode(keys.HOLDS, self.scope, row, _read_open) if row is not None else None
+        key = keys.names(self._settings.space).HOLDS
+        found = rows.decode(key, self.scope, row, _read_open) if row is not None else None
         if found is None and self._is_open:
             closed = (await rows.table_async(client, self.key)).get(Breaking.CLOSED.encode())
             if changes == self._changes:

@@ -9,7 +9,7 @@ import redis
 
 from threelane.runtime import logs
 from threelane.store import keys, rows
-from threelane.store.keys import BreakerKey
+from threelane.store.keys import HERE, BreakerKey, Space
 from threelane.store.scripts import number, script
 
 SCOPE = "gateway"
@@ -103,13 +103,14 @@ def scope_of(fingerprint: str) -> str:
     return f"{SCOPE}:{fingerprint}"
 
 
-def reset(client: redis.Redis, scope: str, now: int) -> bool:
-    """Close one breaker, or for the scope ``gateway`` all of them; returns whether one was open."""
-    names: Any = rows.unless_damaged(keys.HOLDS, lambda: client.hkeys(keys.HOLDS), [])
+def reset(client: redis.Redis, scope: str, now: int, space: Space = HERE) -> bool:
+    """Close one breaker of an account, or for the scope ``gateway`` all of them; returns whether one was open."""
+    holds, close = keys.names(space).HOLDS, close_breaker.within(space)
+    names: Any = rows.unless_damaged(holds, lambda: client.hkeys(holds), [])
     opened = [rows.text(one) for one in names if one.startswith(f"{SCOPE}:".encode())]
     scopes = [one for one in opened if scope in (SCOPE, one)]
     closed = [
-        close_breaker(client, breaker=keys.breaker(one.partition(":")[2]), now=now, scope=one, token="", process="")
+        close(client, breaker=keys.breaker(one.partition(":")[2], space), now=now, scope=one, token="", process="")
         for one in scopes
     ]
     if any(closed):

@@ -88,5 +88,5 @@ class WorkerContext:
             await asyncio.to_thread(self.nudger.publish, lane, lanes[lane])
         if unpublished := self.nudger.take_unreported():
             async with self.client.pipeline(transaction=False) as pipe:
-                missing.queue(pipe, Count.UNPUBLISHED, unpublished, self.clock.now())
+                missing.queue(pipe, Count.UNPUBLISHED, unpublished, self.clock.now(), self.settings.space)
                 await pipe.execute()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
+    AliasChoices,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -26,6 +27,7 @@ from threelane.contract import gateways, text
 from threelane.contract.features import able
 from threelane.contract.prices import CREDIT
 from threelane.runtime.settings import Settings
+from threelane.store.keys import Space, space_of
 
 MAX_PARTS = 3
 MOST_OF_AN_ID = 12  # letters of an API id; what is longer is a key
@@ -194,6 +196,11 @@ class AccountSettings(
 class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_by="`threelane worker`"):
     """Settings of workers: rates, timeouts and retention."""
 
+    account_name: str = Field(
+        "",
+        validation_alias=AliasChoices("THREELANE_ACCOUNT", "account_name"),
+        description="the account whose messages this worker sends; unset: the default account",
+    )
     worker_name: str = Field(
         default_factory=socket.gethostname,
         description="the name under which this worker reports; further workers of one name are called name-2, name-3",
@@ -299,6 +306,11 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         le=65535,
         description="port of /metrics; 0: any free one; unset: 9464, or the first free one from 9468 to 9563",
     )
+
+    @property
+    def space(self) -> Space:
+        """The space of the account: its keys, and its queues on the broker."""
+        return space_of(self.account_name)
 
     @property
     def nudges_at_once(self) -> int:

@@ -3,7 +3,8 @@
 -- KEYS  records   ARG  now, late_ms, ids
 -- ->    for each id the state in which it is late, or ''
 local answers, FIELDS = {}, {Field.status, Field.producer, Field.client, Field.lane, Field.to, Field.sent,
-  Field.gateway_due, Field.waiting, Field.late, Field.paused}
+  Field.gateway_due, Field.waiting, Field.late, Field.paused, Field.account}
+local OTHERS_MS = 10000  -- the workers of a message's account come first: they know its holds
 local UNDER_WAY = {
   [Status.scheduled] = true, [Status.queued] = true, [Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true,
   [Status.paused] = true,
@@ -23,7 +24,7 @@ end
 
 -- -> why a message waits where it is; '' on the plain path.
 local function why(known)
-  if known.status == Status.queued and is_held() then return Cause.hold end
+  if known.status == Status.queued and is_own(known) and is_held() then return Cause.hold end
   if known.status == Status.paused then return Status.paused end
   return known.waiting and string.match(known.waiting, '^%d:([%a_]+):') or ''
 end
@@ -35,7 +36,7 @@ each(ARG.ids, function(i, id)
   local known = read(record, FIELDS)
   if listed > 0 and UNDER_WAY[known.status] and not known.late then
     local since = math.max(since_of(record), tonumber(known.gateway_due) or 0)
-    if since + ARG.late_ms > ARG.now then
+    if since + ARG.late_ms + (is_own(known) and 0 or OTHERS_MS) > ARG.now then
       index(KEY.expected, id, since)
     else
       publish(EventField.type, EventType.late, EventField.id, id, Field.producer, known.producer, Field.client, known.client,

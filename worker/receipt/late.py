@@ -12,7 +12,7 @@ import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys, rows
-from threelane.store.keys import RecordKey
+from threelane.store.keys import HERE, RecordKey, Space
 from threelane.store.scripts import script, texts
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
@@ -26,8 +26,8 @@ def _late(*, records: Sequence[RecordKey], now: int, late_ms: int, ids: Sequence
     """Publish late messages; returns the state in which each is late, or ""."""
 
 
-async def late(client: redis.asyncio.Redis, late_ms: int, now: int) -> list[str]:
-    """Publish up to 200 late messages; returns their ids."""
+async def late(client: redis.asyncio.Redis, late_ms: int, now: int, space: Space = HERE) -> list[str]:
+    """Publish up to 200 late messages; those of other accounts only if their own workers do not; returns their ids."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.zrange(keys.EXPECTED, "-inf", now - late_ms, byscore=True, offset=0, num=BATCH)
         pipe.zrange(keys.LATE, "-inf", now, byscore=True, offset=0, num=BATCH)
@@ -36,7 +36,7 @@ async def late(client: redis.asyncio.Redis, late_ms: int, now: int) -> list[str]
     ids = list(dict.fromkeys(ids))
     if not ids:
         return []
-    states = await _late.run(client, records=keys.records(ids), now=now, late_ms=late_ms, ids=ids)
+    states = await _late.within(space).run(client, records=keys.records(ids), now=now, late_ms=late_ms, ids=ids)
     found = [(one, status) for one, status in zip(ids, states, strict=True) if status]
     for one, status in found:
         logs.event("late", level=30, id=one, status=status)
@@ -44,7 +44,8 @@ async def late(client: redis.asyncio.Redis, late_ms: int, now: int) -> list[str]
 
 
 async def _round(context: WorkerContext) -> bool:
-    return len(await late(context.client, context.settings.keeping.late, context.clock.now())) >= BATCH
+    settings = context.settings
+    return len(await late(context.client, settings.keeping.late, context.clock.now(), settings.space)) >= BATCH
 
 
 DUTY = Duty(name="late", interval_seconds=LATE_SECONDS, work=_round, on_lane_1=True)

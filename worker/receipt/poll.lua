@@ -8,6 +8,7 @@ each(ARG.updates, function(i, one)
   answers[i] = ''
   local record, id, again_at = KEY.records[i], one[PollUpdate.id], one[PollUpdate.again_at]
   local known = read(record, FIELDS)
+  if not is_own(known) then return end
   local gateway_id = one[PollUpdate.gateway_id]
   local is_ours = known.gateway_id and gateway_id ~= known.gateway_id and gateway_id ~= known.former_id
   if gateway_id ~= '' and known.status and is_ours then

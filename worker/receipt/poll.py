@@ -85,7 +85,7 @@ def _poll(
 async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, lane: int, now: int) -> int:
     """Poll messages of a lane that are due; returns how many were polled."""
     awaited = (await take_due(client, Status.SENT, lane, settings, now)).messages
-    owners = await _owners(client, awaited)
+    owners = await _owners(client, awaited, settings)
     pairs = zip(awaited, owners, strict=True)
     calls = ((one, _look_up(gateway, one, is_ours=owner in ("", one.id))) for one, owner in pairs)
     answers = await asyncio.gather(*(or_failed(one.id, call, Answered) for one, call in calls))
@@ -97,16 +97,17 @@ async def poll(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSe
         if found and found.known in (Known.FOUND, Known.NO_STATUS) and found.status
     )
     if reports:
-        await receive(client, reports, settings.keeping, now, tracing.tracer(enabled=settings.otel))
+        tracer = tracing.tracer(enabled=settings.otel)
+        await receive(client, reports, settings.keeping, now, tracer, settings.space)
     await _write(client, awaited, answers, settings, now)
     return len(awaited)
 
 
-async def _owners(client: redis.asyncio.Redis, awaited: Sequence[Probed]) -> list[str]:
+async def _owners(client: redis.asyncio.Redis, awaited: Sequence[Probed], settings: WorkerSettings) -> list[str]:
     """Return for each message which one its gateway id belongs to, if a report named one; "" if not."""
     if not awaited:
         return []
-    found: Any = await client.hmget(keys.OWNERS, [one.gateway_id for one in awaited])
+    found: Any = await client.hmget(keys.names(settings.space).OWNERS, [one.gateway_id for one in awaited])
     return [(one or b"").decode() for one in found]
 
 
@@ -145,7 +146,7 @@ async def _write(
         return
     updates = [_update(one, answer, settings, now) for one, answer in zip(awaited, answers, strict=True)]
     look_up_at = now + int(settings.doubt_delays_seconds[0] * 1000)
-    replies = await _poll.run(
+    replies = await _poll.within(settings.space).run(
         client,
         records=keys.records(one.id for one in awaited),
         now=now,
@@ -182,6 +183,6 @@ async def _lane(context: WorkerContext, lane: int) -> bool:
 DUTY = Duty(
     name="poll",
     interval_seconds=POLL_SECONDS,
-    work=by_lane.round_of(keys.LANES, keys.AWAITING, _lane),
+    work=by_lane.round_of(keys.LANES, lambda names: names.AWAITING, _lane),
     while_draining=False,
 )

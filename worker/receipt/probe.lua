@@ -12,7 +12,7 @@ local WITHIN = 30  -- seconds in which a backlog is looked up, if the configured
 local BURST = 0.5  -- seconds' worth of the rate
 local FIELDS = {Field.status, Field.probes, Field.doubted, Field.lapses, Field.body, Field.gateway_id, Field.sent,
   Field.asks, Field.gateway_due, Field.resent, Field.retry, Field.expires, Field.former_id,
-  Field.cancel}
+  Field.cancel, Field.account}
 local now, lane = ARG.now, tonumber(ARG.lane)
 
 -- -> the set of a state and lane.
@@ -45,7 +45,9 @@ local most, set, answers = math.floor(tokens) * ARG.per_request, set_of(ARG.stat
 each(ARG.ids, function(i, id)
   local record, due_at = KEY.records[i], tonumber(redis.call('ZSCORE', set, id))
   local known = read(record, FIELDS)
-  if due_at and due_at <= now and known.status ~= ARG.status then
+  if due_at and due_at <= now and not is_own(known) then
+    leave_stray(set, id, known)
+  elseif due_at and due_at <= now and known.status ~= ARG.status then
     index(set, id)
   elseif due_at and due_at <= now and #answers < most then
     index(set, id, ARG.again_at)

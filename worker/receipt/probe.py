@@ -105,13 +105,14 @@ async def take_due(
     per_request: int = 1,
 ) -> Taken:
     """Take the messages of a lane in doubt, or sent, that are due for a look-up, within the rate."""
-    index = (keys.DOUBT if status is Status.IN_DOUBT else keys.AWAITING)[lane]
+    names = keys.names(settings.space)
+    index = (names.DOUBT if status is Status.IN_DOUBT else names.AWAITING)[lane]
     most = min(REQUESTS_AT_ONCE * per_request, MOST_AT_ONCE)
     due: Any = await client.zrange(index, "-inf", now, byscore=True, offset=0, num=most)
     ids = await rows.take_ids(client, index, due)
     if not ids:
         return Taken([])
-    return await _probe.run(
+    return await _probe.within(settings.space).run(
         client,
         records=keys.records(ids),
         now=now,

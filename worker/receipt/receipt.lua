@@ -7,6 +7,7 @@
 -- what carries the gateway's id of that attempt, or none, changes only what that attempt cost.
 -- A message that was sent again from doubt may have two copies: what carries another id than that of the attempt which
 -- counts changes only what the other copy cost, unless it says that the other copy is delivered.
+-- A message of another account is unknown here: two accounts may give the same id.
 -- KEYS  records   ARG  now, keep_ms, poll_ms (until its status is polled), holds (`place`: of its report), reports
 -- ->    for each 'moved', 'returned', 'noted' (no move), 'repeated', 'late' (it ended before), 'earlier' (of the attempt
 --       before), 'never_sent' or 'unknown'; after a space, its trace if it has one; and the scopes that are on hold now
@@ -189,7 +190,7 @@ each(ARG.reports, function(i, report)
   answers[i] = ReceiptResult.unknown
   local record = KEY.records[i]
   local known = read(record, FIELDS)
-  if not known.status then return end
+  if not known.status or not is_own(known) then return end
   answers[i] = known.attempt and apply(i, report, record, known) or ReceiptResult.never_sent
   if known.trace then answers[i] = answers[i] .. ' ' .. known.trace end
 end, function(report) return report[Reported.id] end)

@@ -15,7 +15,7 @@ from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
 from threelane.store import keys
-from threelane.store.keys import RecordKey
+from threelane.store.keys import HERE, RecordKey, Space
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import Status
 from threelane.worker.account.hold import Hold
@@ -94,15 +94,18 @@ async def receive(
     keeping: Keeping,
     now: int,
     tracer: Tracer | None = None,
+    space: Space = HERE,
 ) -> list[str]:
-    """Apply reports; returns the effect of each, a `ReceiptResult`.
+    """Apply reports of an account; returns the effect of each, a `ReceiptResult`.
+
+    A message of another account is unknown.
 
     A status of the account holds it in the same step, so that a message which returns to its lane waits there.
     """
     began_ns = time.time_ns()
     causes = [OF_ACCOUNT.get(one.network_status) for one in reports]
     holds = [_hold(one, cause) if cause else None for one, cause in zip(reports, causes, strict=True)]
-    replies, held = await _receipt.run(
+    replies, held = await _receipt.within(space).run(
         client,
         records=keys.records(one.id for one in reports),
         now=now,

@@ -34,10 +34,11 @@ AGAIN_MS = 30_000  # repeat a cancel whose result was lost
 
 async def stop(client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, now: int) -> int:
     """Cancel up to 20 messages at the gateway; returns how many it tried."""
-    due: Any = await client.zrange(keys.STOPPING, "-inf", now, byscore=True, offset=0, num=BATCH)
-    mine = [one for one in due if await client.zadd(keys.STOPPING, {one: now + AGAIN_MS}, xx=True, gt=True, ch=True)]
+    stopping = keys.names(settings.space).STOPPING
+    due: Any = await client.zrange(stopping, "-inf", now, byscore=True, offset=0, num=BATCH)
+    mine = [one for one in due if await client.zadd(stopping, {one: now + AGAIN_MS}, xx=True, gt=True, ch=True)]
     await asyncio.gather(
-        *(_try_to_stop(client, gateway, settings, one, now) for one in await rows.take_ids(client, keys.STOPPING, mine))
+        *(_try_to_stop(client, gateway, settings, one, now) for one in await rows.take_ids(client, stopping, mine))
     )
     return len(mine)
 
@@ -52,15 +53,19 @@ async def _try_to_stop(
         raise
     except Exception as failed:
         report(FaultStep.CANCEL, message_id, failed)
-        await client.zrem(keys.STOPPING, message_id)
+        await client.zrem(keys.names(settings.space).STOPPING, message_id)
 
 
 async def _stop(
     client: redis.asyncio.Redis, gateway: Gateway, settings: WorkerSettings, message_id: str, now: int
 ) -> None:
-    names = [Field.STATUS, Field.GATEWAY_ID, Field.GATEWAY_DUE, Field.FORMER_ID, Field.DOUBTED]
+    names = [Field.STATUS, Field.GATEWAY_ID, Field.GATEWAY_DUE, Field.FORMER_ID, Field.DOUBTED, Field.ACCOUNT]
     found: Any = await client.hmget(keys.record(message_id), names)
-    status, gateway_id, due, former_id, doubted = (one.decode() if one else "" for one in found)
+    status, gateway_id, due, former_id, doubted, account = (one.decode() if one else "" for one in found)
+    stopping = keys.names(settings.space).STOPPING
+    if account != settings.account_name:  # this gateway does not have it
+        await client.zrem(stopping, message_id)
+        return
     if status == Status.SENDING:  # cancelled during its attempt: it may still reach the gateway
         return
     is_hidden = status == Status.CANCELLED and doubted != "" and int(due or 0) > now
@@ -69,10 +74,10 @@ async def _stop(
             client, gateway, settings, message_id, former_id, now
         ):
             again_at = now + max(AGAIN_MS, (now - int(doubted or now)) // 4)
-            await client.zadd(keys.STOPPING, {message_id: again_at}, xx=True)
+            await client.zadd(stopping, {message_id: again_at}, xx=True)
         return
     if status != Status.SENT or int(due or 0) <= now:
-        await client.zrem(keys.STOPPING, message_id)
+        await client.zrem(stopping, message_id)
         return
     answer = await gateway.cancel(gateway_id)
     logs.event("stop_asked", id=message_id, stopped=answer.stopped, network_status=answer.status, code=answer.code)
@@ -81,9 +86,9 @@ async def _stop(
         found = from_look_up(message_id, look_up)
         by_cancel = StatusReport(message_id, gateway_id, answer.status, meaning(answer.status))
         final = found if found.to in FINAL else by_cancel
-        await receive(client, [final], settings.keeping, now, tracing.tracer(enabled=settings.otel))
+        await receive(client, [final], settings.keeping, now, tracing.tracer(enabled=settings.otel), settings.space)
     if is_settled(answer, gateway.table):
-        await client.zrem(keys.STOPPING, message_id)
+        await client.zrem(stopping, message_id)
 
 
 async def _stop_by_our_id(
@@ -104,9 +109,9 @@ async def _stop_by_our_id(
     if answer.stopped:
         found = from_look_up(message_id, await gateway.status(answer.gateway_id))  # it has the refunded charge
         report = found if found.to in FINAL else report
-    await receive(client, [report], settings.keeping, now, tracing.tracer(enabled=settings.otel))
+    await receive(client, [report], settings.keeping, now, tracing.tracer(enabled=settings.otel), settings.space)
     if answer.stopped or meaning(answer.status) in FINAL:
-        await client.zrem(keys.STOPPING, message_id)
+        await client.zrem(keys.names(settings.space).STOPPING, message_id)
     return True
 
 

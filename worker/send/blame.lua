@@ -13,7 +13,7 @@ each(ARG.faults, function(i, one)
   local record, id, token = KEY.records[i], one[Fault.id], one[Fault.token]
   local known = read(record, FIELDS)
   local text = one[Fault.place]
-  if known.token ~= (token ~= '' and token or nil) or token == '' and known.status ~= Status.queued then
+  if not is_own(known) or known.token ~= (token ~= '' and token or nil) or token == '' and known.status ~= Status.queued then
     count(Count.stale_settle)
     return
   end

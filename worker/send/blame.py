@@ -62,7 +62,7 @@ async def blame(
     client: redis.asyncio.Redis, lane: int, faults: Sequence[Fault], settings: WorkerSettings, now: int
 ) -> None:
     """Retry, end or look up the messages at which our own code failed, and log each; set unreadable ones aside."""
-    states = await _blame.run(
+    states = await _blame.within(settings.space).run(
         client,
         records=keys.records(one.id for one in faults),
         now=now,

@@ -1,5 +1,6 @@
 -- PARTS move, suppression, bucket, holds
 -- Take queued messages of one lane for one attempt each: as many as the account, the rate and their time allow.
+-- Messages of other accounts are not taken.
 -- Safe to repeat with the same token: messages that this token already holds are returned again.
 -- KEYS  breaker, records
 -- ARG   now, lane, token, lease_until, validity_ms (the longest that the gateway takes), lead_ms (how long before its
@@ -185,7 +186,7 @@ each(ARG.ids, function(i, id)
   local record = KEY.records[i]
   local known = not seen[id] and read_whole(record)
   seen[id] = true
-  if known and known.lane == lane
+  if known and known.lane == lane and is_own(known)
     and (known.status == Status.queued or known.status == Status.sending and known.token == token) then
     wanted[#wanted + 1] = {record, known}
     numbers[#numbers + 1] = known.to

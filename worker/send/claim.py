@@ -114,9 +114,9 @@ async def claim(
     With the token of the prober it claims one message although the breaker is open.
     """
     token = secrets.token_hex(8)
-    reply = await _claim.run(
+    reply = await _claim.within(settings.space).run(
         client,
-        breaker=keys.breaker(settings.gateway_fingerprint),
+        breaker=keys.breaker(settings.gateway_fingerprint, settings.space),
         records=keys.records(ids),
         now=now,
         lane=str(lane),

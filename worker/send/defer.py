@@ -18,6 +18,7 @@ from threelane.contract.window import Windows
 from threelane.producer.reschedule import later, reschedule_async
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 from threelane.store.readable import UnreadableBody, body_of, row
 from threelane.store.record import Field
 from threelane.store.states import Status
@@ -27,7 +28,7 @@ _READ = [Field.STATUS, Field.TO, Field.TAGS, Field.BODY, Field.EXPIRES, Field.GA
 
 
 async def defer(
-    client: redis.asyncio.Redis, windows: Windows, lane: int, ids: Sequence[str], now: int
+    client: redis.asyncio.Redis, windows: Windows, lane: int, ids: Sequence[str], now: int, space: Space = HERE
 ) -> Sequence[str]:
     """Defer those of a nudge's messages whose window is closed; returns the others."""
     if lane == 1 or not windows.by_scope:
@@ -42,7 +43,7 @@ async def defer(
             moves += _move(windows, lane, message_id, record, now)
     if not moves:
         return ids
-    await reschedule_async(client, moves, Status.QUEUED, now)
+    await reschedule_async(client, moves, Status.QUEUED, now, space)
     metrics.DEFERRED.labels(lane).inc(len(moves))
     logs.event("deferred", lane=lane, messages=len(moves))
     gone = {sms.id for _, sms in moves}

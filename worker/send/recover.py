@@ -34,7 +34,7 @@ async def probe(context: WorkerContext) -> bool:
     """Probe the gateway if it is this worker's turn; returns whether it was."""
     breaker, token = context.breaker, secrets.token_hex(8)
     now = context.clock.now()
-    if not await take_probe.run(
+    if not await take_probe.within(context.settings.space).run(
         context.client, breaker=breaker.key, now=now, scope=breaker.scope, token=token, ends=_ends(context)
     ):
         return False
@@ -42,7 +42,7 @@ async def probe(context: WorkerContext) -> bool:
     answered = outcome.kind in ANSWERS
     if outcome.kind is OutcomeKind.WRONG_ADDRESS:
         breaker.blame(outcome.text)
-    elif outcome.kind not in FAILURES and await let_through.run(
+    elif outcome.kind not in FAILURES and await let_through.within(context.settings.space).run(
         context.client, breaker=breaker.key, scope=breaker.scope, token=token, ends=_ends(context)
     ):
         sent = await _one_message(context, token)
@@ -65,9 +65,10 @@ async def recheck(context: WorkerContext) -> bool:
 
 async def _one_message(context: WorkerContext, token: str) -> AttemptOutcome:
     """Attempt the oldest message that may be sent, lane 1 first; NOT_TRIED if there is none."""
+    queued = keys.names(context.settings.space).QUEUED
     for lane in keys.LANES:
         for _ in range(MOST_TRIES):
-            ids: Any = await context.client.zrange(keys.QUEUED[lane], 0, CANDIDATES - 1)
+            ids: Any = await context.client.zrange(queued[lane], 0, CANDIDATES - 1)
             if not ids:
                 break
             outcome = await context.rest.try_one(lane, rows.ids(ids), token)
@@ -78,7 +79,7 @@ async def _one_message(context: WorkerContext, token: str) -> AttemptOutcome:
 
 async def _close(context: WorkerContext, token: str) -> None:
     breaker = context.breaker
-    if await close_breaker.run(
+    if await close_breaker.within(context.settings.space).run(
         context.client,
         breaker=breaker.key,
         now=context.clock.now(),
@@ -91,7 +92,7 @@ async def _close(context: WorkerContext, token: str) -> None:
 
 async def _fail(context: WorkerContext, token: str, outcome: AttemptOutcome) -> None:
     breaker = context.breaker
-    await fail_probe.run(
+    await fail_probe.within(context.settings.space).run(
         context.client,
         breaker=breaker.key,
         now=context.clock.now(),

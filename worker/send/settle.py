@@ -13,7 +13,7 @@ import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys, texted
-from threelane.store.keys import RecordKey, TextedKey
+from threelane.store.keys import HERE, RecordKey, Space, TextedKey
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
 from threelane.store.states import AT_REST, Status
@@ -114,17 +114,19 @@ async def settle(
     *,
     assumes: bool = False,
     is_near: bool = False,
+    space: Space = HERE,
 ) -> Settled:
-    """Settle attempts; False for each that was settled elsewhere first: by a receipt, or by a lapsed lease.
+    """Settle attempts at messages of one account.
 
+    False for each that was settled elsewhere first: by a receipt, or by a lapsed lease.
     ``assumes``: the API reports no charges, so the estimate counts as the charge of a sent message.
     ``is_near``: Redis is near its memory ceiling, so what is sent keeps no text.
     """
     learned = {
         place: replace(one.decision.hold, at=now) for place, one in enumerate(settlements, 1) if one.decision.hold
     }
-    marks = [_mark(one, now) for one in settlements]
-    settled = await _settle.run(
+    marks = [_mark(one, now, space) for one in settlements]
+    settled = await _settle.within(space).run(
         client,
         records=keys.records(one.claimed.id for one in settlements),
         texted=[key for key, _ in marks],
@@ -155,11 +157,11 @@ def holding(hold: Hold, place: int, now: int) -> Holding:
     return Holding(hold.scope, entry, hold.at, hold.lasts_ms, hold.stale_ms, hold.needs, place)
 
 
-def _mark(one: Settlement, now: int) -> tuple[TextedKey, str]:
+def _mark(one: Settlement, now: int, space: Space) -> tuple[TextedKey, str]:
     """Return where to note who texted the person; nowhere for a confirmation, or if the message was surely not sent."""
     if one.decision.to not in _MAY_BE_ANSWERED or one.claimed.message.producer == CONFIRMATION:
-        return texted.NO_KEY, ""
-    return texted.mark(one.claimed.message.to, one.claimed.message.sender, _expected(one, now))
+        return texted.no_key(space), ""
+    return texted.mark(one.claimed.message.to, one.claimed.message.sender, _expected(one, now), space)
 
 
 def _expected(one: Settlement, now: int) -> int:

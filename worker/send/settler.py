@@ -75,6 +75,7 @@ class Settler:
                     self._clock.now(),
                     assumes=self._assumes,
                     is_near=ceiling.was_near(ceiling.TIGHT_SHARE),
+                    space=self._settings.space,
                 )
         metrics.STALE.inc(settled.each.count(False))
         await self._ramp_up_after_rate_limits(settlements)
@@ -86,7 +87,7 @@ class Settler:
         ends = max((one.until for one in holds if one.cause == RATE_LIMITED.reason), default=0)
         if ends:
             with suppress(*OUTAGES):  # then it starts at the full rate
-                await self._client.hset(keys.RATE, mapping=ramp(ends))
+                await self._client.hset(keys.names(self._settings.space).RATE, mapping=ramp(ends))
 
 
 def _note_refusal(state: RetryCallState) -> None:

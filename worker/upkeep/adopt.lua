@@ -4,8 +4,9 @@
 -- ->    how many were moved; the others had left that state
 local adopted, FIELDS, scores = 0, fields(), redis.call('ZMSCORE', KEY.former, unpack(ARG.ids))
 each(ARG.ids, function(i, id)
-  index(KEY.former, id)
   local known = read(KEY.records[i], FIELDS)
+  if not is_own(known) then return leave_stray(KEY.former, id, known) end
+  index(KEY.former, id)
   if scores[i] and known.status == ARG.status then
     index(index_of(known.status, known.lane), id, scores[i])
     adopted = adopted + 1

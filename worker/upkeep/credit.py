@@ -27,14 +27,14 @@ async def _round(context: WorkerContext) -> bool:
         context.settings.on_credit == "auto"
     ):  # before lifting the hold: if this worker dies here, the next one does both
         await asyncio.to_thread(_redrive, context, context.clock.now())
-    await balance.lift(context.client, context.clock.now())
+    await balance.lift(context.client, context.clock.now(), context.settings.space)
     return False
 
 
 def _redrive(context: WorkerContext, now: int) -> None:
     with connect(context.settings) as client:  # only after a top-up, so a new connection is cheap enough
         for code in balance.no_credit_codes():
-            redrive(client, context.nudger, Filter(code=code), now)
+            redrive(client, context.nudger, Filter(code=code), now, context.settings.space)
 
 
 DUTY = Duty(name="balance", interval_seconds=LOOK_SECONDS, work=_round, turn=_turn, while_draining=False)

@@ -1,5 +1,6 @@
 -- PARTS move
 -- Erase the numbers and texts of messages; their costs, times and states stay.
+-- Messages of any account: what their accounts follow of them does not change.
 -- An unreadable record is set aside first; it is the number's if what it held names the number anywhere.
 -- KEYS  records   ARG  now, spelled (the spellings of a number; none: any number, if it ended by then), ended_by, ids
 -- ->    for each 'erased', 'waits' (it is still to be sent), 'under_way' (an attempt has no known result), or '' (it does

@@ -27,6 +27,7 @@ from threelane.store.events import Reply
 from threelane.store.keys import RecordKey, StreamKey
 from threelane.store.rewrite_rows import erase_tags
 from threelane.store.scripts import script, texts
+from threelane.store.spaces import spaces_async
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
@@ -249,7 +250,8 @@ async def _turn(context: WorkerContext) -> bool:
 
 
 async def _round(context: WorkerContext) -> bool:
-    await expire(context.client, context.settings.retention_ms, context.clock.now())
+    for space in {context.settings.space, *await spaces_async(context.client)}:  # one worker has the turn for all
+        await expire(context.client, context.settings.retention_ms, context.clock.now(), space)
     await erase_old(context.client, context.settings, context.clock.now())
     return False
 

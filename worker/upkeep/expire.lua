@@ -9,6 +9,7 @@ each(ARG.ids, function(i, id)
   local record = KEY.records[i]
   local known = read(record, FIELDS)
   local from = known.status
+  if not is_own(known) then return end
   if not WAITS[from] then
     index(KEY.paused, id)  -- where a producer of an earlier version leaves what it cancels
   elseif tonumber(known.expires) <= ARG.now and move(record, id, known, Status.expired, 0, Field.ended, ARG.now) then

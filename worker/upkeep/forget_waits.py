@@ -8,7 +8,7 @@ from typing import Any
 import redis.asyncio
 
 from threelane.store import keys, rows, waiting
-from threelane.store.keys import RecordKey
+from threelane.store.keys import HERE, RecordKey, Space
 from threelane.store.scripts import Item, number, script
 from threelane.store.waiting import Cause
 from threelane.worker.gateway.context import WorkerContext
@@ -30,23 +30,24 @@ def _forget_waits(*, records: Sequence[RecordKey], notes: Sequence[Note]) -> Non
     """Remove notes of messages that no longer wait; returns how many were removed."""
 
 
-async def forget_waits(client: redis.asyncio.Redis) -> int:
+async def forget_waits(client: redis.asyncio.Redis, space: Space = HERE) -> int:
     """Check the oldest notes of each lane and cause, and remove the outdated ones; returns how many."""
     async with client.pipeline(transaction=False) as pipe:
         for lane in keys.LANES:
             for cause in Cause:
                 first, after = waiting.bounds(lane, cause)
-                pipe.zrange(keys.WAITING, first, after, bylex=True, offset=0, num=BATCH)
+                pipe.zrange(keys.names(space).WAITING, first, after, bylex=True, offset=0, num=BATCH)
         found: Any = await pipe.execute()
-    members = await rows.take_ids(client, keys.WAITING, [member for one in found for member in one])
+    members = await rows.take_ids(client, keys.names(space).WAITING, [member for one in found for member in one])
     notes = [Note(*member.rsplit(":", 1)) for member in members if ":" in member]
     if not notes:
         return 0
-    return await _forget_waits.run(client, records=keys.records(one.id for one in notes), notes=notes)
+    records = keys.records(one.id for one in notes)
+    return await _forget_waits.within(space).run(client, records=records, notes=notes)
 
 
 async def _round(context: WorkerContext) -> bool:
-    return await forget_waits(context.client) > 0
+    return await forget_waits(context.client, context.settings.space) > 0
 
 
 DUTY = Duty(name="forget_waits", interval_seconds=FORGET_SECONDS, work=_round)

@@ -19,6 +19,8 @@ each(ARG.ids, function(i, id)
   if due and tonumber(due) <= ARG.now and not others[i] then
     if known.status == Status.scheduled and to_lane(record, id, known, tonumber(due)) then
       answers[i] = known.status == Status.queued and 1 or 0  -- or its batch is paused
+    elseif not is_own(known) then
+      leave_stray(due_set, id, known)
     else
       index(due_set, id)
     end

@@ -18,7 +18,7 @@ import redis.asyncio
 
 from threelane.runtime import logs
 from threelane.store import keys, missing, rows
-from threelane.store.keys import RecordKey
+from threelane.store.keys import RecordKey, Space
 from threelane.store.scripts import script
 from threelane.store.tally import Count
 from threelane.worker.account import hold
@@ -46,56 +46,61 @@ async def sweep(
     ``may_claim`` is False while the breaker is open.
     """
     lost: dict[int, list[str]] = {}
-    entries = await hold.read(client)
-    held = hold.decode(entries, now)
+    space = settings.space
+    entries = await hold.read(client, space)
+    held = hold.decode(entries, now, space)
     for lane in keys.LANES:
         cutoff = await _cutoff(client, lane, depths[lane], settings, now)
         if not may_claim or "account" in held or f"lane:{lane}" in held:
-            await client.hset(keys.SWEEP, f"{lane}:empty", 0)  # looks have an interval to claim what waited
+            await client.hset(
+                keys.names(space).SWEEP, f"{lane}:empty", 0
+            )  # looks have an interval to claim what waited
             continue
-        times = await _lost(client, lane, cutoff, now) if cutoff else {}
+        times = await _lost(client, lane, cutoff, now, space) if cutoff else {}
         if times:
-            await _raise_alarm(client, lane, times, now)
+            await _raise_alarm(client, lane, times, now, space)
             lost[lane] = list(times)
     return lost
 
 
-async def _raise_alarm(client: redis.asyncio.Redis, lane: int, times: dict[str, int], now: int) -> None:
+async def _raise_alarm(client: redis.asyncio.Redis, lane: int, times: dict[str, int], now: int, space: Space) -> None:
     again = [one for one, swept in times.items() if swept > 1]
     logs.event("swept", level=30, lane=lane, messages=len(times))
     if again:
         logs.event("swept_again", level=40, lane=lane, messages=len(again), ids=again[:LOGGED])
     async with client.pipeline(transaction=False) as pipe:
-        missing.queue(pipe, Count.SWEPT, {lane: len(times)}, now, tally=False)
+        missing.queue(pipe, Count.SWEPT, {lane: len(times)}, now, space, tally=False)
         if again:
-            missing.queue(pipe, Count.SWEPT_AGAIN, {lane: len(again)}, now, tally=False)
+            missing.queue(pipe, Count.SWEPT_AGAIN, {lane: len(again)}, now, space, tally=False)
         await pipe.execute()
 
 
 async def forget(client: redis.asyncio.Redis, settings: WorkerSettings, now: int) -> None:
     """Delete expired dead letters, charges older than a day, old counts of missing nudges, and surplus events."""
+    names = keys.names(settings.space)
     await client.zremrangebyscore(keys.DEAD, "-inf", now - settings.retention_ms)
     first = now // 60_000 - MINUTES_KEPT
-    old = [minute for minute in await rows.table_async(client, keys.BURN) if rows.number(minute) < first]
+    old = [minute for minute in await rows.table_async(client, names.BURN) if rows.number(minute) < first]
     if old:
-        await client.hdel(keys.BURN, *old)
-    await missing.forget(client, now)
+        await client.hdel(names.BURN, *old)
+    await missing.forget(client, now, settings.space)
     await rows.unless_damaged_async(keys.EVENTS, client.xtrim(keys.EVENTS, maxlen=settings.events_kept))
 
 
 async def take_turn(client: redis.asyncio.Redis, settings: WorkerSettings) -> bool:
     """Return whether it is this worker's turn: one worker sweeps in each interval."""
     milliseconds = int(settings.sweep_seconds * 900)  # a little less, so that no interval is missed
-    return bool(await client.set(keys.SWEEPING, 1, nx=True, px=milliseconds))
+    return bool(await client.set(keys.names(settings.space).SWEEPING, 1, nx=True, px=milliseconds))
 
 
 async def _cutoff(client: redis.asyncio.Redis, lane: int, depth: int, settings: WorkerSettings, now: int) -> int:
     """Return the time by which a message must have been queued to count as having lost its nudge; 0: none has."""
     margin = int(settings.lost_nudge_seconds * 1000)
-    claimed: Any = await client.hget(keys.CLAIMED, str(lane))
-    seen: Any = await client.hmget(keys.SWEEP, [f"{lane}:mark", f"{lane}:empty"])
+    names = keys.names(settings.space)
+    claimed: Any = await client.hget(names.CLAIMED, str(lane))
+    seen: Any = await client.hmget(names.SWEEP, [f"{lane}:mark", f"{lane}:empty"])
     mark, mark_before, was_empty = int(claimed or 0), int(seen[0] or 0), seen[1] == b"1"
-    await client.hset(keys.SWEEP, mapping={f"{lane}:mark": mark, f"{lane}:empty": int(depth == 0)})
+    await client.hset(names.SWEEP, mapping={f"{lane}:mark": mark, f"{lane}:empty": int(depth == 0)})
     if mark > mark_before > 0:
         return mark_before - margin
     if depth == 0 and was_empty:
@@ -103,14 +108,16 @@ async def _cutoff(client: redis.asyncio.Redis, lane: int, depth: int, settings: 
     return 0
 
 
-async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int) -> dict[str, int]:
+async def _lost(client: redis.asyncio.Redis, lane: int, cutoff: int, now: int, space: Space) -> dict[str, int]:
     """Move messages with a lost nudge; returns how often each was swept by now."""
-    found: Any = await client.zrange(keys.QUEUED[lane], "-inf", cutoff, byscore=True, offset=0, num=MOST)
-    ids = await rows.take_ids(client, keys.QUEUED[lane], found)
+    queued = keys.names(space).QUEUED[lane]
+    found: Any = await client.zrange(queued, "-inf", cutoff, byscore=True, offset=0, num=MOST)
+    ids = await rows.take_ids(client, queued, found)
     lost: dict[str, int] = {}
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
-        swept = await _sweep.run(client, records=keys.records(batch), now=now, lane=lane, queued_by=cutoff, ids=batch)
+        records = keys.records(batch)
+        swept = await _sweep.within(space).run(client, records=records, now=now, lane=lane, queued_by=cutoff, ids=batch)
         lost |= {one: times for one, times in zip(batch, swept, strict=True) if times}
     return lost
 
