@@ -1,7 +1,7 @@
 """Account requests: what operators ask of the gateway, passed to a worker, since only workers have the credentials.
 
-A request is a row of ``keys.ACCOUNT_REQUESTS``.  The worker that removes the row has taken the request, and writes its
-answer to ``keys.account_answer``: first that it is taken, then what the gateway answered.
+A request is a row of ``names(space).ACCOUNT_REQUESTS``.  The worker that removes the row has taken the request, and
+writes its answer to ``keys.account_answer``: first that it is taken, then what the gateway answered.
 
 A voucher is in neither.  The worker that took the request listens on ``keys.voucher_channel``, and the voucher is
 published there once.  Redis passes it on and stores nothing: it is in no key, no append-only file and no backup.
@@ -22,6 +22,7 @@ import redis.asyncio
 from pydantic import SecretStr
 
 from threelane.store import keys, rows
+from threelane.store.keys import HERE, Space
 
 LAPSE_MS = 10_000  # a request that no worker has taken by then is not taken any more
 VOUCHER_SECONDS = 5.0  # how long a worker that took a voucher's request listens for the voucher
@@ -94,19 +95,20 @@ _request = msgspec.json.Decoder(AccountRequest).decode
 _answer = msgspec.json.Decoder(AccountAnswer).decode
 
 
-def put(client: redis.Redis, query: AccountQuery, now: int, msisdn: str = "") -> AccountRequest:
-    """Store a request for whichever worker takes it."""
+def put(client: redis.Redis, query: AccountQuery, now: int, msisdn: str = "", space: Space = HERE) -> AccountRequest:
+    """Store a request for whichever worker of the account takes it."""
+    key = keys.names(space).ACCOUNT_REQUESTS
     request = AccountRequest(id=secrets.token_hex(16), query=query, at=now, msisdn=msisdn)
     with client.pipeline(transaction=True) as pipe:
-        pipe.zadd(keys.ACCOUNT_REQUESTS, {msgspec.json.encode(request): now + LAPSE_MS})
-        pipe.pexpire(keys.ACCOUNT_REQUESTS, _KEEP_MS)
+        pipe.zadd(key, {msgspec.json.encode(request): now + LAPSE_MS})
+        pipe.pexpire(key, _KEEP_MS)
         pipe.execute()
     return request
 
 
-def withdraw(client: redis.Redis, request: AccountRequest) -> bool:
+def withdraw(client: redis.Redis, request: AccountRequest, space: Space = HERE) -> bool:
     """Remove a request; False: a worker has taken it."""
-    return bool(client.zrem(keys.ACCOUNT_REQUESTS, msgspec.json.encode(request)))
+    return bool(client.zrem(keys.names(space).ACCOUNT_REQUESTS, msgspec.json.encode(request)))
 
 
 def answer_to(client: redis.Redis, request: AccountRequest) -> AccountAnswer | None:
@@ -122,25 +124,24 @@ def hand_over(client: redis.Redis, request: AccountRequest, voucher: SecretStr) 
 
 
 async def first(
-    client: redis.asyncio.Redis, now: int, queries: Collection[AccountQuery]
+    client: redis.asyncio.Redis, now: int, queries: Collection[AccountQuery], space: Space = HERE
 ) -> tuple[bytes, AccountRequest] | None:
     """Return the oldest request of some kinds and its row; removes what has lapsed or cannot be read."""
-    found: Any = await rows.unless_damaged_async(
-        keys.ACCOUNT_REQUESTS, client.zrange(keys.ACCOUNT_REQUESTS, 0, _MOST_READ - 1, withscores=True)
-    )
+    key = keys.names(space).ACCOUNT_REQUESTS
+    found: Any = await rows.unless_damaged_async(key, client.zrange(key, 0, _MOST_READ - 1, withscores=True))
     for row, lapses_at in found or ():
-        request = rows.decode(keys.ACCOUNT_REQUESTS, "", row, _request)
+        request = rows.decode(key, "", row, _request)
         if request is not None and lapses_at > now:
             if request.query in queries:
                 return row, request
             continue
-        await client.zrem(keys.ACCOUNT_REQUESTS, row)
+        await client.zrem(key, row)
     return None
 
 
-async def take(client: redis.asyncio.Redis, row: bytes) -> bool:
+async def take(client: redis.asyncio.Redis, row: bytes, space: Space = HERE) -> bool:
     """Take a request by its row; False: another worker has it, or it was withdrawn."""
-    return bool(await client.zrem(keys.ACCOUNT_REQUESTS, row))
+    return bool(await client.zrem(keys.names(space).ACCOUNT_REQUESTS, row))
 
 
 async def answer(client: redis.asyncio.Redis, request: AccountRequest, found: AccountAnswer, account: str) -> None:

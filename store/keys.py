@@ -256,15 +256,19 @@ KINDS: dict[Key, KeyKind] = {
     Key.NEIGHBOURS_B: KeyKind("hash", "the same, of the turn before or after", "", "15 minutes"),
     Key.RUNS: KeyKind("hash", "a thousand numbers -> JSON of a run of neighbouring ones: Run", "", "a day"),
     Key.BLOCKS_TO_HOLD: KeyKind("hash", "a thousand numbers -> since when a claim is to hold them, ms"),
-    Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days"),
-    Key.REPLY_PARTS: KeyKind("hash", "received parts of a long reply", "from:to:reference:total", "8 days"),
-    Key.REPLY_HALVES: KeyKind("zset", "keys of incomplete replies; score: when to publish the received parts, ms"),
+    # two accounts may give the same id to different replies; a STOP is confirmed through the account that got it
+    Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days", by_account=True),
+    Key.REPLY_PARTS: KeyKind("hash", "received parts of a long reply", "from:to:reference:total", "8 days",
+                             by_account=True),
+    Key.REPLY_HALVES: KeyKind("zset", "keys of incomplete replies; score: when to publish the received parts, ms",
+                              by_account=True),
     Key.REPLY_OWNERS: KeyKind("hash", "<number of ours>, <number> <keyword> or * -> producer that gets its replies"),
     # the callbacks of an account have its replies, which answer what was sent through it
     Key.TEXTED: KeyKind("hash", "digest of a person, and our number -> producer that texted last that day: texted.py",
                         "day:bucket", "7 days", by_account=True),
     Key.INBOX: KeyKind("stream", "the latest 10,000 replies that belong to no producer: EventField; trimmed as events"),
-    Key.CONFIRMATIONS: KeyKind("zset", "confirmations of a STOP to send, as JSON; score: when they expire, ms"),
+    Key.CONFIRMATIONS: KeyKind("zset", "confirmations of a STOP to send, as JSON; score: when they expire, ms",
+                               by_account=True),
     Key.CONFIRMED: KeyKind("string", "marks a number whose STOP was confirmed", "digest of the number", "a day"),
     Key.DELIVERIES: KeyKind("zset", "events to post to a webhook; score: when to try next, ms", "producer"),
     Key.DELIVERY: KeyKind("hash", "the same ids -> JSON of event and attempts", "producer"),
@@ -363,6 +367,8 @@ class Names:
         self.BALANCE_PROBE = key(Key.BALANCE_PROBE, space=space)
         self.BURN = key(Key.BURN, space=space)
         self.ACCOUNT_REQUESTS = key(Key.ACCOUNT_REQUESTS, space=space)
+        self.REPLY_HALVES = key(Key.REPLY_HALVES, space=space)
+        self.CONFIRMATIONS = key(Key.CONFIRMATIONS, space=space)
 
 
 @cache
@@ -381,6 +387,7 @@ NUDGES, LANE_1_WORKER = OF_DEFAULT.NUDGES, OF_DEFAULT.LANE_1_WORKER
 VISIBILITY, OWNERS, PRICES = OF_DEFAULT.VISIBILITY, OF_DEFAULT.OWNERS, OF_DEFAULT.PRICES
 BALANCE, BALANCE_TURN, BALANCE_PROBE = OF_DEFAULT.BALANCE, OF_DEFAULT.BALANCE_TURN, OF_DEFAULT.BALANCE_PROBE
 BURN, ACCOUNT_REQUESTS = OF_DEFAULT.BURN, OF_DEFAULT.ACCOUNT_REQUESTS
+REPLY_HALVES, CONFIRMATIONS = OF_DEFAULT.REPLY_HALVES, OF_DEFAULT.CONFIRMATIONS
 """Those of the default account, for readers that know no other; no worker uses them (tests/unit/test_keys.py)."""
 
 DEAD = key(Key.DEAD)
@@ -405,10 +412,8 @@ HOLIDAYS = key(Key.HOLIDAYS)
 TEMPLATES = key(Key.TEMPLATES)
 OPT_OUT_LINES = key(Key.OPT_OUT_LINES)
 COUNTRIES = key(Key.COUNTRIES)
-REPLY_HALVES = key(Key.REPLY_HALVES)
 REPLY_OWNERS = key(Key.REPLY_OWNERS)
 INBOX = StreamKey(key(Key.INBOX))
-CONFIRMATIONS = key(Key.CONFIRMATIONS)
 WORKERS = key(Key.WORKERS)
 BUDGETS = key(Key.BUDGETS)
 SPENT = key(Key.SPENT)
@@ -497,14 +502,14 @@ def voucher_channel(request_id: str) -> str:
     return f"{PREFIX}voucher:{request_id}"
 
 
-def reply(reply_id: str) -> ReplyKey:
+def reply(reply_id: str, space: Space = HERE) -> ReplyKey:
     """Return the key that marks a processed reply."""
-    return ReplyKey(key(Key.REPLY, reply_id))
+    return ReplyKey(key(Key.REPLY, reply_id, space))
 
 
-def reply_parts(reply_key: str) -> ReplyPartsKey:
+def reply_parts(reply_key: str, space: Space = HERE) -> ReplyPartsKey:
     """Return the key of the parts of a long reply."""
-    return ReplyPartsKey(key(Key.REPLY_PARTS, reply_key))
+    return ReplyPartsKey(key(Key.REPLY_PARTS, reply_key, space))
 
 
 def texted(day: int, bucket: str, space: Space = HERE) -> TextedKey:
@@ -545,6 +550,13 @@ def undelivered(producer: str) -> DeliveriesKey:
 def queue(lane: int, account: str = "") -> str:
     """Return the name of a lane's Celery queue, which is also its routing key."""
     return f"sms.{lane}@{account}" if account else f"sms.{lane}"
+
+
+@cache
+def lane_of(queue_name: str) -> int | None:
+    """Return the lane of a Celery queue, of whichever account; None for another queue."""
+    name, at, account = queue_name.partition("@")
+    return next((lane for lane in LANES if name == queue(lane) and bool(at) == bool(account)), None)
 
 
 def kind(name: str) -> KeyKind:

@@ -55,6 +55,7 @@ except overrides.WrongPolicy as wrong:
 words.load_or_exit(settings.words_file)
 app = application(
     settings,
+    settings.account_name,
     worker_pool="threads",
     worker_concurrency=settings.nudges_at_once,
     worker_prefetch_multiplier=1,
@@ -65,7 +66,7 @@ app = application(
     **remote_control.options(settings.remote_control),
 )
 remote_control.restrict()
-nudger = Nudger(settings)
+nudger = Nudger(settings, account=settings.account_name)
 on_rabbitmq = settings.broker_kind == "RabbitMQ"
 
 
@@ -113,7 +114,8 @@ def _begin(process: Any) -> None:
     server = serve_or_exit(settings)
     serve_probes(server, partial(live, missing_lanes=LANES.missing))
     IDENTITY.report(metrics=target_of(settings, server))
-    LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane) in app.amqp.queues.consume_from)
+    queues = app.amqp.queues.consume_from
+    LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane, settings.account_name) in queues)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
     own = IDENTITY.announced
     process.hostname = remote_control.node_name(process.hostname, own.name)

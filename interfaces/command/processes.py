@@ -16,15 +16,16 @@ def worker(
     ] = "1,2,3",
 ) -> None:
     """Run a worker, which fetches messages from its lanes and sends them."""
-    queues = [keys.queue(int(lane)) for lane in lanes.split(",") if lane in ("1", "2", "3")]
-    if len(queues) != len(lanes.split(",")):
+    chosen = [int(lane) for lane in lanes.split(",") if lane in ("1", "2", "3")]
+    if len(chosen) != len(lanes.split(",")):
         raise typer.BadParameter(
             f"{lanes!r}: give lanes from 1 to 3, separated by commas, as in 1,2,3", param_hint="--lanes"
         )
     from threelane.worker.app import app as celery
+    from threelane.worker.app import settings
 
     process = celery.Worker(  # not Celery's command line, which also reads options from variables such as APP
-        queues=queues,
+        queues=[keys.queue(lane, settings.account_name) for lane in chosen],
         loglevel="WARNING",
         quiet=True,
     )

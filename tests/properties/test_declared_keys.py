@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -56,6 +57,13 @@ FILES = {file.resolve() for folder in FOLDERS for file in (ROOT / folder).rglob(
 SCRIPTS = {file.stem for file in FILES if file.parent != lua.PARTS.resolve()}
 
 
+OF_NO_ACCOUNT = {
+    keys.TALLY,  # of operators: the suppression list, logins and rights, and what erasures and the inbox count
+    keys.SWEEP,  # the number of misspelt suppressed numbers
+}
+"""Keys of the default account that counts of the whole installation are in."""
+
+
 class Unhelpful:
     """A gateway that knows nothing."""
 
@@ -76,6 +84,7 @@ class Watched:
         self.by_sha = {one.sha: one.name for one in ours}
         self.ran: set[str] = set()
         self.undeclared: set[tuple[str, str]] = set()
+        self.touched: set[str] = set()  # keys of all commands
         self._client = redis.Redis(port=server.port)
         for one in ours:
             self._client.script_load(one.source)
@@ -90,6 +99,7 @@ class Watched:
             self._began.set()
             for seen in monitor.listen():
                 name, *words = seen["command"].split(" ")
+                self.touched.update(word for word in words[:1] if word.startswith(keys.PREFIX))
                 if seen["client_type"] == "lua":
                     if words[0] not in declared:
                         self.undeclared.add((script, words[0]))
@@ -113,9 +123,14 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
     made.stop()
 
 
-def test_every_key_that_a_script_touches_is_declared(server: RedisServer) -> None:
-    """All scripts, with and without budgets, over days; and each key of Redis is in the table of keys."""
-    with open_system(server, parts_per_second=100_000, look_ups_per_second=1_000) as system:
+@pytest.mark.parametrize("account", ["", "acme"])
+def test_every_key_that_a_script_touches_is_declared(server: RedisServer, account: str) -> None:
+    """All scripts, with and without budgets, over days; and each key of Redis is in the table of keys.
+
+    In the space of an account, nothing of the default account is touched but what concerns no account.
+    """
+    pace: dict[str, Any] = {"parts_per_second": 100_000, "look_ups_per_second": 1_000}
+    with open_system(server, account_name=account, **pace) as system:
         watched = Watched(server)
         try:
             for seed in (1, 2):
@@ -130,6 +145,8 @@ def test_every_key_that_a_script_touches_is_declared(server: RedisServer) -> Non
 
     assert set() == watched.undeclared
     assert SCRIPTS == watched.ran
+    of_default = {name for name in watched.touched if keys.kind(name).by_account and "@" not in name}
+    assert not account or set() == of_default - OF_NO_ACCOUNT
     assert {name: keys.kind(name).type for name in kinds} == {name: kind for name, (kind, _) in kinds.items()}
     assert [] == [name for name, (_, left) in kinds.items() if left > 0 and not keys.kind(name).expires]
 
@@ -148,8 +165,8 @@ def test_a_key_that_is_not_declared_is_seen(server: RedisServer) -> None:
 
 def _do_the_rest(system: System) -> None:
     """Run each script that a walk does not reach."""
-    sync, client, now = system.sync, system.client, system.now
-    sync.delete(keys.HOLDS)  # a hold of the walk would keep what follows from being claimed
+    sync, client, now, names, space = system.sync, system.client, system.now, system.names, system.space
+    sync.delete(names.HOLDS)  # a hold of the walk would keep what follows from being claimed
     draft = system.draft(lane=1, delay=60)
     (waiting,) = system.accept([draft, system.draft(batch="январь.csv")])[:1]
     system.move(waiting.id, now + 30_000)
@@ -159,8 +176,8 @@ def _do_the_rest(system: System) -> None:
     assert [paused.id] == system.resume("news")
     (soon,) = system.accept([system.draft(lane=1)])
     (dying,) = system.accept([system.draft()])
-    sync.zadd(keys.FORMER[Status.SCHEDULED], {dying.id: 1})
-    assert 1 == system.run(adopt(client, now))
+    sync.zadd(names.FORMER[Status.SCHEDULED], {dying.id: 1})
+    assert 1 == system.run(adopt(client, now, space))
     system.claim(3, [dying.id], "token of a worker that dies")
     system.now += system.settings.lease_ms
     assert dying.id in system.lapse()
@@ -183,47 +200,55 @@ def _do_the_rest(system: System) -> None:
     assert list(find.search(sync, Filter(lane=1)))
     words = build({})
     system.run(
-        reply.take(client, InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id), words, now, confirmation="x")
+        reply.take(
+            client,
+            InboundReply("r1", NUMBER, "1", "STOP", related_id=soon.id),
+            words,
+            now,
+            confirmation="x",
+            space=space,
+        )
     )
-    system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now + 1))
-    system.run(reply.take(client, InboundReply("r3", "VODAFONE", "1", "Welcome"), words, now))
+    system.run(reply.take(client, InboundReply("r2", NUMBER, "1", "START"), words, now + 1, space=space))
+    system.run(reply.take(client, InboundReply("r3", "VODAFONE", "1", "Welcome"), words, now, space=space))
     (found,) = inbox.unassigned(sync)
     assert inbox.assign(sync, found, "shop")
-    system.run(confirm.confirm(client, Prices({}), now))
+    system.run(confirm.confirm(client, Prices({}), now, space=space))
     for number in (1, 2):
         part = ReplyPart(7, 2, number)
-        system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now))
+        system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now, space=space))
     _break(system)
-    system.run(late(client, 0, now))
-    sync.zadd(keys.WAITING, {f"1:retry:{now}:{soon.id}": 0})
-    assert 1 == system.run(forget_waits(client))
+    system.run(late(client, 0, now, space))
+    sync.zadd(names.WAITING, {f"1:retry:{now}:{soon.id}": 0})
+    assert 1 == system.run(forget_waits(client, space))
     system.now = now + 90 * DAY
     for lane in keys.LANES:
         system.run(poll(client, Unhelpful(), system.settings, lane, system.now))
     latest = LastAccepted(soon.id, system.now, system.now)
-    system.run(sample(client, Unhelpful(), latest, 1, 0, system.now))
-    system.run(hurry(client, system.now, system.now))
-    system.run(expire(client, system.settings.retention_ms, system.now))
+    system.run(sample(client, Unhelpful(), latest, 1, 0, system.now, space))
+    system.run(hurry(client, system.now, system.now, space))
+    system.run(expire(client, system.settings.retention_ms, system.now, space))
     registry.put(sync, "shop", webhook="https://shop.example/x")
     _webhooks(system)
     assert system.run(copy_all(client, ROWS_KEPT_MS, system.now))
-    erase(sync, NUMBER, system.settings.retention_ms, system.now)
+    with mock.patch("threelane.store.texted.spaces", return_value=(space,)):
+        erase(sync, NUMBER, system.settings.retention_ms, system.now)
 
 
 def _break(system: System) -> None:
     """Open the breaker, probe twice, and close it."""
-    fingerprint, now = system.settings.gateway_fingerprint, system.now
-    shared: dict[str, Any] = {"breaker": keys.breaker(fingerprint), "scope": breaking.scope_of(fingerprint)}
+    fingerprint, now, space = system.settings.gateway_fingerprint, system.now, system.space
+    shared: dict[str, Any] = {"breaker": keys.breaker(fingerprint, space), "scope": breaking.scope_of(fingerprint)}
     failure: dict[str, Any] = {"code": "lost", "detail": "", "wait_ms": 0, "most_ms": 1, "jitter": 0.0}
     trip: dict[str, Any] = {"address": "https://gateway.example", "failures": 5, "began": now, "process": "one"}
-    assert breaking.trip(system.sync, now=now, first_ms=1, **trip, **failure, **shared)[0]
-    assert breaking.take_probe(system.sync, now=now + 9, token="1", ends=now + 99, **shared)
-    assert breaking.fail_probe(system.sync, now=now + 9, token="1", **failure, **shared)
-    assert breaking.take_probe(system.sync, now=now + 19, token="2", ends=now + 99, **shared)
-    assert breaking.let_through(system.sync, token="2", ends=now + 99, **shared)
+    assert breaking.trip.within(space)(system.sync, now=now, first_ms=1, **trip, **failure, **shared)[0]
+    assert breaking.take_probe.within(space)(system.sync, now=now + 9, token="1", ends=now + 99, **shared)
+    assert breaking.fail_probe.within(space)(system.sync, now=now + 9, token="1", **failure, **shared)
+    assert breaking.take_probe.within(space)(system.sync, now=now + 19, token="2", ends=now + 99, **shared)
+    assert breaking.let_through.within(space)(system.sync, token="2", ends=now + 99, **shared)
     (code,) = system.accept([system.draft(lane=1)])
     assert system.run(claim(system.client, 1, [code.id], system.settings, now, pass_token="2")).claimed
-    assert breaking.close_breaker(system.sync, now=now + 19, token="2", process="two", **shared)
+    assert breaking.close_breaker.within(space)(system.sync, now=now + 19, token="2", process="two", **shared)
 
 
 def _webhooks(system: System) -> None:

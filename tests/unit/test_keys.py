@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from deploy.redis_users import scripts_by_path
+from tests.layout import ROOT
 from threelane.contract import fields
 from threelane.store import keys
 from threelane.store.keys import KINDS, Key, Space
+from threelane.store.scripts import Script
 
 AS_EVER = {
     "tl:due:1", "tl:due:2", "tl:due:3", "tl:queued:1", "tl:queued:2", "tl:queued:3", "tl:leases:1", "tl:leases:2",
@@ -90,3 +96,69 @@ def test_each_lane_has_its_set_and_its_queue() -> None:
     assert keys.LANES == fields.LANES
     assert ["tl:queued:1", "tl:queued:2", "tl:queued:3"] == list(keys.QUEUED.values())
     assert ["sms.1", "sms.2", "sms.3"] == [keys.queue(lane) for lane in keys.LANES]
+
+
+def test_each_account_has_its_queues() -> None:
+    """The lane of a nudge is read from the name of its queue, whichever account's."""
+    names = [keys.queue(lane, account) for account in ("", "acme") for lane in keys.LANES]
+
+    assert ["sms.1", "sms.2", "sms.3", "sms.1@acme", "sms.2@acme", "sms.3@acme"] == names
+    assert [1, 2, 3, 1, 2, 3] == [keys.lane_of(name) for name in names]
+    assert [None] * 5 == [keys.lane_of(name) for name in ("sms.0", "sms.4", "sms.10", "sms.1@", "celery@host")]
+
+
+def test_two_accounts_share_no_name_of_their_own() -> None:
+    """One shared index would mix their messages."""
+    own, others = (_values(keys.names(keys.space_of(name))) for name in ("acme", "bank"))
+
+    assert len(own) == len(set(own)) == len(others)
+    assert set() == {*own} & {*others}
+    assert {*own} & AS_EVER == {*others} & AS_EVER == set()
+    assert all(name.endswith("@acme") and keys.kind(name).by_account for name in own)
+    assert {*_values(keys.names())} < AS_EVER
+
+
+def test_the_names_of_an_account_are_all_of_the_table() -> None:
+    """A key that an account has its own of, and that is not among its names, would be built by hand."""
+    named = {keys.kind(name) for name in _values(keys.names())}
+
+    assert named == {kind for kind in KINDS.values() if kind.by_account and kind.suffix in ("", "lane")}
+
+
+def test_the_names_of_the_default_account_are_the_constants() -> None:
+    """There is one object for both."""
+    of_default = vars(keys.names(keys.HERE))
+
+    assert of_default.items() <= vars(keys).items()
+
+
+def test_no_worker_uses_a_key_of_the_default_account() -> None:
+    """A worker serves one account: what it reads and writes is in the space of its settings."""
+    constant = re.compile(rf"\bkeys\.({'|'.join(vars(keys.names()))})\b|\bOF_DEFAULT\b")
+    files = sorted((ROOT / "worker").rglob("*.py"))
+
+    assert [] == [f"{file.name}: {found[0]}" for file in files for found in constant.finditer(file.read_text())]
+
+
+def test_every_script_with_keys_of_an_account_is_called_within_a_space() -> None:
+    """Except that of erasures, which covers the records of all accounts."""
+    of_account = [name for name, one in scripts_by_path().items() if _has_keys_of_account(one)]
+    without = []
+    for path in (one for one in of_account if one.startswith("worker/")):
+        source = (ROOT / path).with_suffix(".py") if (ROOT / path).with_suffix(".py").exists() else None
+        for file in [source] if source else (ROOT / path).parent.glob("*.py"):
+            name = Path(path).name
+            without += [path] * len(re.findall(rf"(?<!def )\b_?{name}(?:\.run)?\(\s*client,\s*\w+=", file.read_text()))
+
+    assert ["worker/upkeep/erase"] * 2 == without
+
+
+def _values(names: keys.Names) -> list[str]:
+    found: list[str] = []
+    for value in vars(names).values():
+        found += [value] if isinstance(value, str) else value.values()
+    return found
+
+
+def _has_keys_of_account(one: Script[..., object]) -> bool:
+    return any(KINDS[name].by_account for name, _ in one.fixed_keys)

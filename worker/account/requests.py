@@ -26,19 +26,19 @@ CALLS = 3
 
 async def _round(context: WorkerContext, queries: Collection[AccountQuery]) -> bool:
     now = context.clock.now()
-    found = await account_requests.first(context.client, now, queries)
+    found = await account_requests.first(context.client, now, queries, context.settings.space)
     if found is None:
         return False
     row, request = found
     if context.may_call and request.query is AccountQuery.VOUCHER and able(request.query, context.gateway.name):
         await _redeem(context, row, request)
     elif context.may_call:
-        if await account_requests.take(context.client, row):
+        if await account_requests.take(context.client, row, context.settings.space):
             await _answer(context, request, _taken(context))
             await _end(context, request, await ask(context.gateway, request.query, request.msisdn))
     elif now - request.at < OTHERS_FIRST_MS:
         return False
-    elif await account_requests.take(context.client, row):
+    elif await account_requests.take(context.client, row, context.settings.space):
         await _end(context, request, _not_called(_why_not()))
     return True
 
@@ -49,7 +49,7 @@ async def _redeem(context: WorkerContext, row: bytes, request: AccountRequest) -
     The worker listens before it takes the request, so that the voucher is published to one that hears.
     """
     async with account_requests.listening(context.client, request) as channel:
-        if not await account_requests.take(context.client, row):
+        if not await account_requests.take(context.client, row, context.settings.space):
             return
         await _answer(context, request, _taken(context))
         voucher = await account_requests.heard(channel)

@@ -139,7 +139,7 @@ class Lanes:
 
     def holding(self, queues: Iterable[str]) -> None:
         """Record the queues of the nudges that this process holds: one thread is always left for lane 1."""
-        lower = sum(queue != keys.queue(_FIRST) for queue in queues)
+        lower = sum(keys.lane_of(queue) != _FIRST for queue in queues)
         lower += sum(self._looks[lane] for lane in keys.LANES if lane != _FIRST)
         self._is_busy, self.is_crowded = lower > 0, lower >= self.threads - 1 > 0
 
@@ -176,9 +176,6 @@ LANES = Lanes()
 """The lanes of this process; kombu creates its strategy by name, so both share this object."""
 
 
-_LANE_OF = {keys.queue(lane): lane for lane in keys.LANES}
-
-
 class LaneOrder:
     """kombu's ``queue_order_strategy``: the queues of each BRPOP, in order."""
 
@@ -186,18 +183,23 @@ class LaneOrder:
 
     def __init__(self, it: Iterable[str] | None = None) -> None:
         """Start with the queues that kombu consumes."""
-        self._queues = set(it or ())
+        self._set_queues(it or ())
         self._requested: list[str] = []
 
     def update(self, it: Iterable[str]) -> None:
         """Replace the queues by those that kombu consumes now."""
-        self._queues = set(it)
-        LANES.consumed = frozenset(lane for lane in keys.LANES if keys.queue(lane) in self._queues)
+        self._set_queues(it)
+        LANES.consumed = frozenset(self._by_lane)
+
+    def _set_queues(self, it: Iterable[str]) -> None:
+        """Tell the lanes' queues, which are of one account, from all others."""
+        found = {name: keys.lane_of(name) for name in it}
+        self._by_lane = {lane: name for name, lane in found.items() if lane}
+        self._others = [name for name, lane in found.items() if not lane]
 
     def queues(self) -> list[str]:
         """Return the open lanes' queues, after all other queues: a client of Celery consumes its replies."""
-        others = [name for name in self._queues if name not in _LANE_OF]
-        return others + [name for name in map(keys.queue, LANES.order()) if name in self._queues]
+        return self._others + [self._by_lane[lane] for lane in LANES.order() if lane in self._by_lane]
 
     def consume(self, n: int) -> list[str]:
         """Return the open lanes' queues; if there are none, kombu tries again at its next turn, up to a second later.
@@ -207,14 +209,14 @@ class LaneOrder:
         self._requested = self.queues()[:n] or [self.EMPTY] * LANES.is_crowded
         if not self._requested:
             LANES.responded()
-        LANES.requested(_LANE_OF[queue] for queue in self._requested if queue in _LANE_OF)
+        LANES.requested(lane for queue in self._requested if (lane := keys.lane_of(queue)))
         return list(self._requested)
 
     def rotate(self, last_used: str) -> str:
         """Record that a queue had a nudge and those before it had none; the order depends on what was served."""
         self.was_empty(before=last_used)
-        if last_used in _LANE_OF:
-            LANES.found(_LANE_OF[last_used], nudge=True)
+        if lane := keys.lane_of(last_used):
+            LANES.found(lane, nudge=True)
         return last_used
 
     def was_empty(self, before: str = "") -> None:
@@ -223,5 +225,5 @@ class LaneOrder:
         for queue in self._requested:
             if queue == before:
                 break
-            if queue in _LANE_OF:
-                LANES.found(_LANE_OF[queue], nudge=False)
+            if lane := keys.lane_of(queue):
+                LANES.found(lane, nudge=False)

@@ -31,9 +31,6 @@ _read_json = msgspec.json.Decoder().decode
 _UNREADABLE = (ValueError, RecursionError, binascii.Error)
 
 
-LANE_QUEUES = {keys.queue(lane): lane for lane in keys.LANES}
-
-
 class NudgeProblem(StrEnum):
     """Why an entry of a queue is no nudge; a metric label."""
 

@@ -32,7 +32,7 @@ from kombu.transport import pyamqp
 
 from threelane.store import keys
 from threelane.worker.fetch.lanes import LANES, LaneOrder
-from threelane.worker.fetch.nudge import DROPPED, LANE_QUEUES, NoNudge, from_amqp
+from threelane.worker.fetch.nudge import DROPPED, NoNudge, from_amqp
 from threelane.worker.fetch.put_back import WAITING
 from threelane.worker.fetch.rabbit_refusals import REFUSALS, Refused
 
@@ -88,7 +88,7 @@ class RabbitChannel(_NotesRefusals, pyamqp.Channel):
 
     def basic_consume(self, queue: str = "", consumer_tag: str = "", *args: Any, **kwargs: Any) -> Any:
         """Start fetching from a lane, or consuming any other queue."""
-        if queue not in LANE_QUEUES:
+        if not keys.lane_of(queue):
             return super().basic_consume(queue, consumer_tag, *args, **kwargs)
         self._takers[queue] = consumer_tag, kwargs["callback"]
         self._order.update(self._takers)
@@ -139,7 +139,7 @@ class RabbitChannel(_NotesRefusals, pyamqp.Channel):
         """Return the delivery tag of a kept nudge that no longer waits for the rate alone, or 0."""
         latest = time.monotonic() - KEEP_SECONDS
         for tag, one in self._kept.items():
-            lane = LANE_QUEUES[one.queue]
+            lane = _lane_of(one.queue)
             has_thread = lane == keys.LANES[0] or not LANES.is_crowded
             if one.queue in self._takers and has_thread and (one.kept_at <= latest or LANES.is_held(lane)):
                 return tag
@@ -157,7 +157,7 @@ class RabbitChannel(_NotesRefusals, pyamqp.Channel):
                 self.send_method(spec.Basic.Get, "Bsb", (0, self._pending_queue, False))
 
     def _found_empty(self, *_: Any) -> None:
-        lane = LANE_QUEUES[self._pending_queue]
+        lane = _lane_of(self._pending_queue)
         self._note(lane, 0, nudge=any(one.queue == self._pending_queue for one in self._kept.values()))
         self._get_next()
 
@@ -166,7 +166,7 @@ class RabbitChannel(_NotesRefusals, pyamqp.Channel):
     ) -> None:
         """Hand over a nudge, and start again with the first lane: it may have nudges by now."""
         queue, self._pending_queue = self._pending_queue, ""
-        lane = LANE_QUEUES[queue]
+        lane = _lane_of(queue)
         properties = message.properties
         try:
             message.body, message.properties = from_amqp(properties.get("application_headers"), message.body)
@@ -206,6 +206,10 @@ class RabbitChannel(_NotesRefusals, pyamqp.Channel):
     def _release(self, delivery_tag: int) -> None:
         self._held.pop(delivery_tag, None)
         self.fetch()
+
+
+def _lane_of(queue: str) -> int:
+    return keys.lane_of(queue) or 0
 
 
 class RabbitConnection(_NotesRefusals, pyamqp.Connection):

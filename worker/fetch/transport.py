@@ -29,9 +29,10 @@ from threelane.producer.explanation import explain
 from threelane.runtime import logs
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import Settings
+from threelane.store import keys
 from threelane.store.replies import text_of
 from threelane.worker.fetch.lanes import LANES
-from threelane.worker.fetch.nudge import DROPPED, LANE_QUEUES, NoNudge, from_list
+from threelane.worker.fetch.nudge import DROPPED, NoNudge, from_list
 from threelane.worker.process import refusals
 from threelane.worker.process.controller import Consumer, Unrecoverable
 
@@ -137,7 +138,7 @@ class RedisChannel(kombu_redis.Channel):
         queue = key.decode().rsplit(self.sep, 1)[0]
         self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
         try:
-            envelope = from_list(item, queue) if queue in LANE_QUEUES else loads(item.decode())
+            envelope = from_list(item, queue) if keys.lane_of(queue) else loads(item.decode())
         except NoNudge as dropped:
             DROPPED.note(queue, dropped.problem, item)
         else:

@@ -27,9 +27,8 @@ class GatewayLogin:
             "password": settings.clickatell_password.get_secret_value(),
         }
         shared = client if settings.gateway_sessions else None
-        self._session = (
-            GatewaySession(shared, f"{api}:{settings.fingerprint}", authenticate) if shared is not None else None
-        )
+        name = f"{api}:{settings.fingerprint}"
+        self._session = GatewaySession(shared, name, authenticate, settings.space) if shared is not None else None
 
     async def now(self) -> Mapping[str, str] | AttemptOutcome:
         """Return the parameters, or why there are none; in that case nothing was sent."""

@@ -71,12 +71,12 @@ def refuse_options() -> None:
             raise SystemExit(2)
 
 
-def application(settings: Settings, **more: Any) -> Application:
-    """Return a Celery application with the three lanes as queues and no result backend."""
+def application(settings: Settings, account: str = "", **more: Any) -> Application:
+    """Return a Celery application with the three lanes of an account as queues and no result backend."""
     app = Application(_address(settings.broker))
     app.conf.update(
-        task_queues=_queues(settings),
-        task_default_queue=keys.queue(3),
+        task_queues=_queues(settings, account),
+        task_default_queue=keys.queue(3, account),
         task_create_missing_queues=False,
         task_ignore_result=True,
         task_serializer="json",
@@ -101,10 +101,10 @@ def _address(url: str) -> str:
     return f"redis+socket://{path}?virtual_host={dict(parse_qsl(options)).get('db', '0')}"
 
 
-def _queues(settings: Settings) -> tuple[Queue, ...]:
+def _queues(settings: Settings, account: str) -> tuple[Queue, ...]:
     exchange = Exchange("sms", type="direct")
     arguments = settings.rabbit_queue_arguments if settings.broker_kind == "RabbitMQ" else {}
-    names = map(keys.queue, keys.LANES)
+    names = (keys.queue(lane, account) for lane in keys.LANES)
     return tuple(Queue(name, exchange, routing_key=name, queue_arguments=arguments or None) for name in names)
 
 

@@ -144,6 +144,11 @@ class AccountSettings(
 ):
     """The account at Clickatell; only for workers and commands that query the gateway."""
 
+    account_name: str = Field(
+        "",
+        validation_alias=AliasChoices("THREELANE_ACCOUNT", "account_name"),
+        description="the account whose messages a worker sends; unset: the default account",
+    )
     gateway_url: str = Field("", description="base address of the gateway; unset: the API's own")
     gateway_sessions: bool = Field(False, description="all workers share one login session (HTTP and XML APIs only)")
     gateway_timeout_seconds: PositiveFloat = Field(10.0, description="total timeout of one gateway call")
@@ -154,6 +159,11 @@ class AccountSettings(
         if url and not gateways.is_http_url(url):
             raise ValueError("not an http:// or https:// URL with a host; write https://host or http://host:8085")
         return url
+
+    @property
+    def space(self) -> Space:
+        """The space of the account: its keys, and its queues on the broker."""
+        return space_of(self.account_name)
 
     @property
     def gateway_address(self) -> str:
@@ -196,11 +206,6 @@ class AccountSettings(
 class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_by="`threelane worker`"):
     """Settings of workers: rates, timeouts and retention."""
 
-    account_name: str = Field(
-        "",
-        validation_alias=AliasChoices("THREELANE_ACCOUNT", "account_name"),
-        description="the account whose messages this worker sends; unset: the default account",
-    )
     worker_name: str = Field(
         default_factory=socket.gethostname,
         description="the name under which this worker reports; further workers of one name are called name-2, name-3",
@@ -306,11 +311,6 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         le=65535,
         description="port of /metrics; 0: any free one; unset: 9464, or the first free one from 9468 to 9563",
     )
-
-    @property
-    def space(self) -> Space:
-        """The space of the account: its keys, and its queues on the broker."""
-        return space_of(self.account_name)
 
     @property
     def nudges_at_once(self) -> int:

@@ -14,6 +14,7 @@ from threelane.contract import phone
 from threelane.contract.reply_address import keyword_of, number_of
 from threelane.store import keys, reply_owners, rows, texted
 from threelane.store.events import Route
+from threelane.store.keys import HERE, Space
 
 
 class Audience(NamedTuple):
@@ -25,11 +26,11 @@ class Audience(NamedTuple):
     default: str = ""
 
 
-async def find(client: redis.asyncio.Redis, sender: str, to: str, text: str, now: int) -> Audience:
+async def find(client: redis.asyncio.Redis, sender: str, to: str, text: str, now: int, space: Space = HERE) -> Audience:
     """Return the candidates for a reply from ``sender`` to our number ``to``."""
     number = number_of(to)
     owned = _owner_rows(number, keyword_of(text))
-    marks = [*texted.places(sender, number, now)]
+    marks = [*texted.places(sender, number, now, space)]
     async with client.pipeline(transaction=False) as pipe:
         pipe.hmget(keys.REPLY_OWNERS, list(owned.values()))
         for key, fields in marks:

@@ -21,6 +21,7 @@ from threelane.contract.text import GSM_7, Alphabet
 from threelane.producer.accept import AcceptCall, Accepted
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 from threelane.store.suppression import CONFIRMATION
 from threelane.store.tally import Count
 from threelane.worker.gateway.context import WorkerContext
@@ -58,22 +59,25 @@ def confirmation(reply: InboundReply, text: str) -> Confirmation:
     return Confirmation(identify(CONFIRMATION, reply.id), reply.from_, reply.to, text)
 
 
-async def confirm(client: redis.asyncio.Redis, known: Prices, now: int, alphabet: Alphabet = GSM_7) -> list[str]:
-    """Accept up to 20 confirmations; returns the ids of their messages, which are to be nudged."""
-    due: Any = await client.zrange(keys.CONFIRMATIONS, 0, BATCH - 1, withscores=True)
+async def confirm(
+    client: redis.asyncio.Redis, known: Prices, now: int, alphabet: Alphabet = GSM_7, space: Space = HERE
+) -> list[str]:
+    """Accept up to 20 confirmations of an account; returns the ids of their messages, which are to be nudged."""
+    names = keys.names(space)
+    due: Any = await client.zrange(names.CONFIRMATIONS, 0, BATCH - 1, withscores=True)
     taken = []
     for raw, expires_at in due:
-        result, message_id = await _one(client, raw, int(expires_at), known, now, alphabet)
+        result, message_id = await _one(client, raw, int(expires_at), known, now, alphabet, space)
         if result == "accepted":
             taken.append(message_id)
-        if await client.zrem(keys.CONFIRMATIONS, raw):  # otherwise another worker has counted it
-            await client.hincrby(keys.TALLY, Count.CONFIRMATIONS.field(result), 1)
+        if await client.zrem(names.CONFIRMATIONS, raw):  # otherwise another worker has counted it
+            await client.hincrby(names.TALLY, Count.CONFIRMATIONS.field(result), 1)
             logs.event("stop_confirmation", id=message_id, result=result)
     return taken
 
 
 async def _one(
-    client: redis.asyncio.Redis, raw: bytes, expires_at: int, known: Prices, now: int, alphabet: Alphabet
+    client: redis.asyncio.Redis, raw: bytes, expires_at: int, known: Prices, now: int, alphabet: Alphabet, space: Space
 ) -> tuple[str, str]:
     """Accept a confirmation; returns the result and the id of its message."""
     try:
@@ -81,7 +85,9 @@ async def _one(
         if expires_at - now <= LEAST_MS:
             return "late", wanted.id
         draft = _draft(wanted, expires_at, now, alphabet)
-        answer = draft if isinstance(draft, Refusal) else (await AcceptCall([draft], now, known).run(client))[0]
+        if isinstance(draft, Refusal):
+            return "refused", wanted.id
+        (answer,) = await AcceptCall([draft], now, known, space=space).run(client)
     except OUTAGES:
         raise
     except Exception as failed:  # a damaged row: the others are sent
@@ -105,7 +111,8 @@ def _draft(wanted: Confirmation, expires_at: int, now: int, alphabet: Alphabet) 
 
 async def _round(context: WorkerContext) -> bool:
     settings = context.settings
-    taken = await confirm(context.client, prices.parse(settings.prices), context.clock.now(), settings.alphabet)
+    known, now = prices.parse(settings.prices), context.clock.now()
+    taken = await confirm(context.client, known, now, settings.alphabet, settings.space)
     await context.nudge({1: taken} if taken else {})
     return len(taken) == BATCH
 

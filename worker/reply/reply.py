@@ -21,7 +21,7 @@ from threelane.runtime import logs
 from threelane.store import keys, suppression
 from threelane.store.events import Route
 from threelane.store.inbox import Removal
-from threelane.store.keys import ConfirmedKey, RecordKey, ReplyKey, ReplyPartsKey
+from threelane.store.keys import HERE, ConfirmedKey, RecordKey, ReplyKey, ReplyPartsKey, Space
 from threelane.store.scripts import number, script
 from threelane.store.suppression import STOP, Entry
 from threelane.worker.gateway import tables
@@ -160,19 +160,21 @@ async def take(
     now: int,
     near_stop: NearStop = NearStop.SUPPRESS_US,
     confirmation: str = "",
+    space: Space = HERE,
 ) -> str:
-    """Process a reply; returns the result: told, stop, start, help, near_stop, looks_like_stop, part or repeated.
+    """Process a reply to an account.
 
+    Returns the result: told, stop, start, help, near_stop, looks_like_stop, part or repeated.
     ``confirmation`` is the text that confirms a STOP; "": none is sent.
     """
     policy = _Policy(words, near_stop, confirmation)
     if reply.part is None:
-        return await _publish(client, [reply], reply.text, policy, now)
+        return await _publish(client, [reply], reply.text, policy, now, space)
     key = f"{reply.from_}:{reply.to}:{reply.part.reference}:{reply.part.total}"
-    found = await _reply_part.run(
+    found = await _reply_part.within(space).run(
         client,
-        parts=keys.reply_parts(key),
-        taken=keys.reply(reply.id),
+        parts=keys.reply_parts(key, space),
+        taken=keys.reply(reply.id, space),
         key=key,
         as_it_is_at=now + HALF_MS,
         keep_ms=HALF_MS + REMEMBERED_MS,
@@ -184,38 +186,43 @@ async def take(
         result = found[0].decode()
         _count(result, reply, "")
         return result
-    return await _publish_parts(client, key, found, policy, now)
+    return await _publish_parts(client, key, found, policy, now, space)
 
 
 async def publish_halves(
-    client: redis.asyncio.Redis, words: Words, now: int, near_stop: NearStop = NearStop.SUPPRESS_US
+    client: redis.asyncio.Redis,
+    words: Words,
+    now: int,
+    near_stop: NearStop = NearStop.SUPPRESS_US,
+    space: Space = HERE,
 ) -> int:
-    """Publish up to 20 long replies with missing parts; returns how many were due."""
-    due: Any = await client.zrange(keys.REPLY_HALVES, "-inf", now, byscore=True, offset=0, num=BATCH)
+    """Publish up to 20 long replies to an account with missing parts; returns how many were due."""
+    halves = keys.names(space).REPLY_HALVES
+    due: Any = await client.zrange(halves, "-inf", now, byscore=True, offset=0, num=BATCH)
     for one in due:
         key = one.decode()
-        parts: Any = await client.hvals(keys.reply_parts(key))
+        parts: Any = await client.hvals(keys.reply_parts(key, space))
         if not parts:
-            await client.zrem(keys.REPLY_HALVES, key)
+            await client.zrem(halves, key)
             continue
         try:
-            await _publish_parts(client, key, parts, _Policy(words, near_stop), now)
+            await _publish_parts(client, key, parts, _Policy(words, near_stop), now, space)
         except OUTAGES:
             raise
         except Exception as failed:  # a damaged part: the other replies are published
             report(FaultStep.REPLY, one.decode().rpartition(":")[0].rpartition(":")[2], failed)
-            await client.zrem(keys.REPLY_HALVES, key)
+            await client.zrem(halves, key)
     return len(due)
 
 
 async def _publish_parts(
-    client: redis.asyncio.Redis, key: str, found: Sequence[bytes], policy: _Policy, now: int
+    client: redis.asyncio.Redis, key: str, found: Sequence[bytes], policy: _Policy, now: int, space: Space
 ) -> str:
     parts = [msgspec.json.decode(one, type=InboundReply) for one in found]
     texts = {one.part.number: one.text for one in parts if one.part}
     total = max(one.part.total for one in parts if one.part)
     parts.sort(key=lambda one: one.part.number if one.part else 0)
-    return await _publish(client, parts, join(texts, total), policy, now, key, incomplete=len(texts) < total)
+    return await _publish(client, parts, join(texts, total), policy, now, space, key, incomplete=len(texts) < total)
 
 
 async def _publish(
@@ -224,6 +231,7 @@ async def _publish(
     text: str,
     policy: _Policy,
     now: int,
+    space: Space,
     key: str = "",
     *,
     incomplete: bool = False,
@@ -231,7 +239,7 @@ async def _publish(
     first, media = parts[0], [one for part in parts for one in part.media]
     is_whole = not incomplete and is_person(first.from_)  # a word is a whole message
     read = policy.read(text, first.from_) if is_whole else NOTHING
-    whom = await audience.find(client, first.from_, first.to, text, now)
+    whom = await audience.find(client, first.from_, first.to, text, now, space)
     received_at = first.at or now
     at = min(received_at, now)  # the gateway's clock may be ahead; a START of then would lift nothing before
     why = f", looks like STOP: {read.near}" if read.near else ""
@@ -239,11 +247,11 @@ async def _publish(
     related = first.related_id
     confirm_until = confirm.until(first, now) if read.word == "stop" and read.confirmation else 0
     wanted = confirm.confirmation(first, read.confirmation)
-    is_new = await _reply.run(
+    is_new = await _reply.within(space).run(
         client,
-        parts=keys.reply_parts(key),
+        parts=keys.reply_parts(key, space),
         related=keys.record(related),
-        taken=[keys.reply(one.id) for one in parts],
+        taken=[keys.reply(one.id, space) for one in parts],
         key=key,
         remember_ms=REMEMBERED_MS,
         word=read.word,
@@ -290,7 +298,7 @@ def _count(result: str, reply: InboundReply, word: str) -> None:
 
 async def _round(context: WorkerContext) -> bool:
     words, near_stop = _words(context.settings.words_file), NearStop(context.settings.near_stop)
-    return await publish_halves(context.client, words, context.clock.now(), near_stop) > 0
+    return await publish_halves(context.client, words, context.clock.now(), near_stop, context.settings.space) > 0
 
 
 DUTY = Duty(name="tell_halves", interval_seconds=HALVES_SECONDS, work=_round)

@@ -118,7 +118,7 @@ class Attempts:
     async def _attempt(self, lane: int, ids: Sequence[str], on_claim: Callable[[int], None] | None) -> bool:
         if self._is_stopped(lane):
             return False
-        ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
+        ids = await defer(self._client, self.windows, lane, ids, self._clock.now(), self._settings.space)
         now = self._clock.now()  # before the claim: the lease starts here, however long the claim takes
         claims = await claim(self._client, lane, ids, self._settings, now)
         if claims.held:
@@ -144,7 +144,7 @@ class Attempts:
 
         It does not wait for a place among the calls under way, which may all hang.
         """
-        ids = await defer(self._client, self.windows, lane, ids, self._clock.now())
+        ids = await defer(self._client, self.windows, lane, ids, self._clock.now(), self._settings.space)
         now = self._clock.now()
         claims = await claim(self._client, lane, ids, self._settings, now, pass_token)
         self.claimed += len(claims.claimed)
@@ -218,7 +218,7 @@ class Attempts:
             if any(one.needs <= 1 for one in holds):  # it stops the next message, too
                 self._heed_account(holds)
                 if any(one.credentials for one in holds):
-                    await credentials.postpone(self._client, self._settings.fingerprint)
+                    await credentials.postpone(self._client, self._settings.fingerprint, self._settings.space)
                 await self._settle(settlements)  # before the next call gets the place
                 self._heed_account(holds)  # claims made until now did not see the hold
             else:

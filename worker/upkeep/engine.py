@@ -163,7 +163,7 @@ class Engine:
     def stop(self) -> None:
         """End the duties and the attempts of looks, and close all connections."""
         for side, looks in ((self._first, look.LANE_1), (self._rest, look.REST)):
-            side.run(looks.end(side.client, self._clock.now()))
+            side.run(looks.end(side.client, self._clock.now(), self._settings.space))
             side.run(side.close())
             side.stop()
 

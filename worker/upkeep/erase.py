@@ -27,7 +27,7 @@ from threelane.store.events import Reply
 from threelane.store.keys import RecordKey, StreamKey
 from threelane.store.rewrite_rows import erase_tags
 from threelane.store.scripts import script, texts
-from threelane.store.spaces import spaces_async
+from threelane.store.spaces import spaces, spaces_async
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.settings import WorkerSettings
@@ -105,7 +105,9 @@ def erase(
         for key in found:
             if key.startswith(begins):
                 erased.replies += int(client.delete(key))
-                client.zrem(keys.REPLY_HALVES, key.removeprefix(keys.reply_parts("")))
+                for space in spaces(client):
+                    parts = key.removeprefix(keys.reply_parts("")).removesuffix(f"@{space.account}")
+                    client.zrem(keys.names(space).REPLY_HALVES, parts)
     if stop:
         waiting = [one for one, answer in left.items() if answer == Erasing.WAITS]
         results = cancel(client, waiting, retention_ms, now, gateway_stops=False)
