@@ -37,31 +37,31 @@ def reports_charge(gateway: str) -> bool:
     return able("charge", gateway)
 
 
-def refuse(message: Message, gateway: str) -> Refusal | None:
-    """Refuse a message that needs a feature that the API lacks."""
+def refuse(message: Message, gateway: str, account: str = "this account") -> Refusal | None:
+    """Refuse a message that needs a feature that the API of an account lacks."""
     lacks = _lacks(gateway)
     if lacks.values(message) == lacks.plain and (not lacks.encodings or message.encoding not in lacks.encodings):
         if message.encoding is Encoding.UCS_2 and lacks.chooses_encoding and GSM_7.issuperset(message.text):
-            return _no_switch(gateway)
+            return _no_switch(gateway, account)
         return None  # the usual case
     feature = next(feature for feature in lacks.features if _needs(message, feature))
     carriers = [name for name, other in declared().items() if other.parameter(feature) != NEVER]
     return Refusal(
         code=Code.INVALID,
         field="type" if feature in ("flash", "old_type") else feature,
-        problem=f"the API of this account ({gateway}) has no {_in_words(message, feature)}",
+        problem=f"the API of {account} ({gateway}) has no {_in_words(message, feature)}",
         remedy=f"leave it out, or use an account of the API {' or '.join(carriers)}" if carriers else "leave it out",
         owner=Owner.PRODUCER,
     )
 
 
-def _no_switch(gateway: str) -> Refusal:
+def _no_switch(gateway: str, account: str) -> Refusal:
     """Refuse unicode=1 where the API chooses the encoding: it would send the text in GSM-7, in fewer parts."""
     carriers = " or ".join(name for name in declared() if not _lacks(name).chooses_encoding)
     return Refusal(
         code=Code.INVALID,
         field="unicode",
-        problem=f"the API of this account ({gateway}) sends a text in GSM-7 if it can, whatever unicode is",
+        problem=f"the API of {account} ({gateway}) sends a text in GSM-7 if it can, whatever unicode is",
         remedy=f"leave it out, or use an account of the API {carriers}",
         owner=Owner.PRODUCER,
     )
