@@ -45,7 +45,7 @@ def read_all(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
             "" if not environment.get(f"{PREFIX}{name.upper()}") else f"{PREFIX}{name.upper()} is also set: set one"
         )
         try:
-            read[name] = _read(Path(path))
+            read[name] = read_secret(Path(path))
         except InvalidSecretFile as failed:
             problem = problem or str(failed)
         if problem:
@@ -63,17 +63,27 @@ def open_to_others(kind: type[BaseSettings], environment: Mapping[str, str]) -> 
     """
     for name in secret_fields(kind):
         path = environment.get(variable(name))
-        try:
-            if path and Path(path).stat().st_mode & stat.S_IROTH:
-                yield variable(name), path
-        except OSError:  # loading the settings reports that
-            continue
+        if path and is_open_to_others(Path(path)):
+            yield variable(name), path
 
 
-def _read(path: Path) -> str:
-    """Return the text of a file without the final line end."""
+def is_open_to_others(path: Path) -> bool:
+    """Return whether every user of this machine can read a file; False if there is none, which reading it reports."""
     try:
-        if path.stat().st_mode & stat.S_IWOTH and not os.statvfs(path).f_flag & os.ST_RDONLY:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def is_writable_by_all(path: Path) -> bool:
+    """Return whether every user of this machine can write a file; raises OSError if there is none."""
+    return bool(path.stat().st_mode & stat.S_IWOTH and not os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def read_secret(path: Path) -> str:
+    """Return the text of a file without the final line end; raises InvalidSecretFile without the variable."""
+    try:
+        if is_writable_by_all(path):
             raise InvalidSecretFile(f"every user can write {path}: chmod o-w")
         with path.open("rb") as file:
             content = file.read(MOST_OCTETS + 1)

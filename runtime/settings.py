@@ -33,7 +33,9 @@ from threelane.contract.message_id import WireIds
 from threelane.contract.reading import Reading
 from threelane.contract.schedule import GATEWAY_VALIDITY_MINUTES
 from threelane.contract.text import Alphabet
-from threelane.runtime import number_files, secret_files, tracing
+from threelane.runtime import accounts_file, number_files, secret_files, tracing
+from threelane.runtime.account_keys import OwnOfAccount
+from threelane.runtime.accounts_file import OfProcess
 
 LIST_SHARE = 0.75  # of the memory for requests of the HTTP API; the rest is for requests that are not lists
 LIST_MIB = 14  # what a list of messages needs besides its body
@@ -108,14 +110,16 @@ class Settings(BaseSettings):
     senders_file: Path | None = Field(
         None, description="countries whose networks take no sender names, TOML ([senders](numbers.md#senders))"
     )
-    prices: str = Field("*=1", description="credits per part by prefix, for estimates, such as 27=0.8,1=1.2,*=1")
-    gateway: GatewayName = Field("http", description="the Clickatell API to send through")
-    gateway_validity_minutes: PositiveInt = Field(
+    prices: OwnOfAccount[str] = Field(
+        "*=1", description="credits per part by prefix, for estimates, such as 27=0.8,1=1.2,*=1"
+    )
+    gateway: OwnOfAccount[GatewayName] = Field("http", description="the Clickatell API to send through")
+    gateway_validity_minutes: OwnOfAccount[PositiveInt] = Field(
         GATEWAY_VALIDITY_MINUTES,
         description="the longest validity that the gateway takes; a message for its scheduler waits here until its "
         "validity fits ([schedules](time-and-recipients.md#schedules))",
     )
-    gateway_charset: Charset = Field(
+    gateway_charset: OwnOfAccount[Charset] = Field(
         "utf-8",
         description="the form of letters beyond ASCII on the HTTP API: `utf-8`, `windows-1252` or `ucs-2` "
         "([letters](texts.md#letters-on-the-http-api))",
@@ -378,12 +382,28 @@ def load(kind: type[T], **given: Any) -> T:
     if wrong := [*gateway_problems()]:
         raise InvalidSettings("\n".join(f"  {one}" for one in wrong))
     try:
-        return kind(**(secret_files.read_all(kind, os.environ) | given))
+        own = accounts_file.of_process(kind, os.environ, given, REGISTER)
+    except accounts_file.InvalidAccounts as invalid:
+        raise InvalidSettings("\n".join(f"  {one}" for one in invalid.problems)) from None
+    return load_of(kind, own, **given)
+
+
+def load_of(kind: type[T], own: OfProcess, **given: Any) -> T:
+    """Return the settings of an account; raises InvalidSettings with a line for each invalid variable or key."""
+    try:
+        return kind(**(secret_files.read_all(kind, os.environ) | own.values | given))
     except secret_files.InvalidSecretFile as wrong:
         raise InvalidSettings(str(wrong)) from None
     except ValidationError as invalid:
-        lines = (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))
-        raise InvalidSettings("\n".join(lines)) from None
+        raise InvalidSettings("\n".join(_lines(invalid, own))) from None
+
+
+def _lines(invalid: ValidationError, own: OfProcess) -> Iterator[str]:
+    """Yield a line for each invalid value: that of a variable, or that of an account of a file."""
+    if own.file:
+        yield from (f"  {one}" for one in own.file.lines(own.name, invalid))
+        return
+    yield from (_line(error["loc"], error["msg"]) for error in invalid.errors(include_input=False))
 
 
 def load_or_exit(kind: type[T], **given: Any) -> T:

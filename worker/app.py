@@ -27,7 +27,7 @@ from threelane.store import keys
 from threelane.worker.fetch import put_back, rabbit, tasks, transport
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
-from threelane.worker.process import consumer_pulse, interpreter, metrics, remote_control, starting
+from threelane.worker.process import accounts, consumer_pulse, interpreter, metrics, remote_control, starting
 from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.controller import describe, note_cut_off, request_end
 from threelane.worker.process.identity import IDENTITY
@@ -53,9 +53,10 @@ except overrides.WrongPolicy as wrong:
     print(f"threelane: THREELANE_POLICY_FILE is invalid\n{wrong}", file=sys.stderr)
     raise SystemExit(2) from None
 words.load_or_exit(settings.words_file)
+accounts.read_accounts_or_exit()
 app = application(
     settings,
-    settings.account_name,
+    settings.space.account,
     worker_pool="threads",
     worker_concurrency=settings.nudges_at_once,
     worker_prefetch_multiplier=1,
@@ -66,7 +67,7 @@ app = application(
     **remote_control.options(settings.remote_control),
 )
 remote_control.restrict()
-nudger = Nudger(settings, account=settings.account_name)
+nudger = Nudger(settings, account=settings.space.account)
 on_rabbitmq = settings.broker_kind == "RabbitMQ"
 
 
@@ -115,7 +116,7 @@ def _begin(process: Any) -> None:
     serve_probes(server, partial(live, missing_lanes=LANES.missing))
     IDENTITY.report(metrics=target_of(settings, server))
     queues = app.amqp.queues.consume_from
-    LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane, settings.account_name) in queues)
+    LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane, settings.space.account) in queues)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
     own = IDENTITY.announced
     process.hostname = remote_control.node_name(process.hostname, own.name)

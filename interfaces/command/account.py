@@ -89,7 +89,7 @@ def _made(ask: Callable[[Call, str, redis.Redis], AccountAnswer]) -> AccountAnsw
     if missing_credentials(settings):
         return with_redis(lambda client: ask(account.by_worker(client), settings.gateway, client))
     found = with_redis(lambda client: ask(directly(settings), settings.gateway, client))
-    return msgspec.structs.replace(found, account=settings.account)
+    return msgspec.structs.replace(found, account=settings.login)
 
 
 def _voucher(token: str, file: Path | None) -> SecretStr:

@@ -25,7 +25,7 @@ def worker(
     from threelane.worker.app import settings
 
     process = celery.Worker(  # not Celery's command line, which also reads options from variables such as APP
-        queues=[keys.queue(lane, settings.account_name) for lane in chosen],
+        queues=[keys.queue(lane, settings.space.account) for lane in chosen],
         loglevel="WARNING",
         quiet=True,
     )

@@ -130,7 +130,7 @@ def test_every_key_that_a_script_touches_is_declared(server: RedisServer, accoun
     In the space of an account, nothing of the default account is touched but what concerns no account.
     """
     pace: dict[str, Any] = {"parts_per_second": 100_000, "look_ups_per_second": 1_000}
-    with open_system(server, account_name=account, **pace) as system:
+    with open_system(server, account=account, **pace) as system:
         watched = Watched(server)
         try:
             for seed in (1, 2):

@@ -795,7 +795,7 @@ def system(redis_server: RedisServer, request: pytest.FixtureRequest) -> Iterato
     loop = asyncio.new_event_loop()
     settings = WorkerSettings(
         redis_url=redis_server.url,
-        account_name=request.param,
+        account=request.param,
         parts_per_second=2,
         doubt_delays_seconds=(5, 30),
         look_ups_per_second=2,

@@ -53,7 +53,7 @@ def systems(redis_server: RedisServer, client: redis.Redis) -> Iterator[dict[str
     with ExitStack() as opened:
         made = {}
         for place, account in enumerate(("", ACME, BANK)):
-            changes: dict[str, Any] = {"account_name": account, "parts_per_second": 1_000, "look_ups_per_second": 1_000}
+            changes: dict[str, Any] = {"account": account, "parts_per_second": 1_000, "look_ups_per_second": 1_000}
             made[account] = opened.enter_context(open_system(redis_server, doubt_delays_seconds=(5,), **changes))
             made[account]._drafts = 1_000 * place
         yield made

@@ -64,6 +64,6 @@ def test_a_portal_key_given_as_the_api_id_is_in_no_log() -> None:
     """The first line of a worker names the account; an id is short, a key is not."""
     key = "bXkta2V5LWlzLW15LWNhc3RsZQ=="
     settings = load(AccountSettings, clickatell_api_id=key, clickatell_user="us")
-    assert "us/bXkt..." == settings.account
+    assert "us/bXkt..." == settings.login
     assert key not in repr(settings)
-    assert "us/3428561" == load(AccountSettings, clickatell_api_id="3428561", clickatell_user="us").account
+    assert "us/3428561" == load(AccountSettings, clickatell_api_id="3428561", clickatell_user="us").login

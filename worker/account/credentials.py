@@ -148,7 +148,7 @@ async def _accept(context: WorkerContext) -> None:
         pipe.delete(_turn(context))  # the others may try at once
         await pipe.execute()
     if READINESS.clear(LOGIN):
-        logs.event("login_accepted", account=context.settings.account)
+        logs.event("login_accepted", account=context.settings.login)
 
 
 async def _refuse(context: WorkerContext, code: str) -> None:

@@ -68,7 +68,7 @@ async def _end(context: WorkerContext, request: AccountRequest, found: AccountAn
 
 
 async def _answer(context: WorkerContext, request: AccountRequest, found: AccountAnswer) -> None:
-    await account_requests.answer(context.client, request, found, context.settings.account)
+    await account_requests.answer(context.client, request, found, context.settings.login)
 
 
 def _taken(context: WorkerContext) -> AccountAnswer:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
-    AliasChoices,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -24,8 +23,10 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from threelane.contract import gateways, text
+from threelane.contract.accounts.account import CREDITS, DEFAULT
 from threelane.contract.features import able
 from threelane.contract.prices import CREDIT
+from threelane.runtime.account_keys import OwnOfAccount, PerAccount
 from threelane.runtime.settings import Settings
 from threelane.store.keys import Space, space_of
 
@@ -119,7 +120,8 @@ def _credentials() -> type[Settings]:
         meaning = f"{one.description}; for {', '.join(f'`{name}`' for name in needed)}"
         if one.name in Settings.model_fields:  # no process would start with it
             continue
-        kind, default = (SecretStr, SecretStr("")) if one.secret else (str, "")
+        kind: Any = OwnOfAccount[SecretStr] if one.secret else OwnOfAccount[str]
+        default = SecretStr("") if one.secret else ""
         fields[one.name] = (kind, Field(default, repr=one.shown, description=meaning))
     section = {"heading": "Credentials", "read_by": "`threelane worker`, and commands that query the gateway"}
     return create_model("CredentialSettings", __base__=Settings, __module__=__name__, __cls_kwargs__=section, **fields)
@@ -139,19 +141,52 @@ else:
     CredentialSettings = _credentials()
 
 
+class AccountsFileSettings(
+    Settings,
+    heading="Several accounts",
+    read_by="`threelane worker`, `callbacks`, `check` and `route explain`",
+):
+    """Where several accounts, and the routes to them, stand."""
+
+    accounts_file: Path | None = Field(
+        None,
+        description="accounts besides that of the environment, and the routes of messages to them, TOML",
+    )
+
+
 class AccountSettings(
-    CredentialSettings, heading="The account", read_by="`threelane worker`, and commands that query the gateway"
+    CredentialSettings,
+    AccountsFileSettings,
+    heading="The account",
+    read_by="`threelane worker`, and commands that query the gateway",
 ):
     """The account at Clickatell; only for workers and commands that query the gateway."""
 
-    account_name: str = Field(
-        "",
-        validation_alias=AliasChoices("THREELANE_ACCOUNT", "account_name"),
-        description="the account whose messages a worker sends; unset: the default account",
+    account: str = Field(
+        DEFAULT,
+        description="the account that this process serves: one of `THREELANE_ACCOUNTS_FILE`, or `default`, that of the "
+        "environment",
     )
-    gateway_url: str = Field("", description="base address of the gateway; unset: the API's own")
-    gateway_sessions: bool = Field(False, description="all workers share one login session (HTTP and XML APIs only)")
-    gateway_timeout_seconds: PositiveFloat = Field(10.0, description="total timeout of one gateway call")
+    currency: OwnOfAccount[str] = Field(
+        CREDITS, description="the currency of the balance and the prices: `credits`, or three capital letters as in EUR"
+    )
+    gateway_url: OwnOfAccount[str] = Field("", description="base address of the gateway; unset: the API's own")
+    gateway_sessions: PerAccount[bool] = Field(
+        False, description="all workers share one login session (HTTP and XML APIs only)"
+    )
+    gateway_timeout_seconds: PerAccount[PositiveFloat] = Field(10.0, description="total timeout of one gateway call")
+
+    @field_validator("account")
+    @classmethod
+    def _an_account(cls, name: str) -> str:
+        return name or DEFAULT
+
+    @field_validator("currency")
+    @classmethod
+    def _a_currency(cls, currency: str) -> str:
+        if currency != CREDITS and not re.fullmatch("[A-Z]{3}", currency):
+            raise ValueError(f"write {CREDITS}, or three capital letters as in EUR")
+        return currency
 
     @field_validator("gateway_url")
     @classmethod
@@ -163,7 +198,7 @@ class AccountSettings(
     @property
     def space(self) -> Space:
         """The space of the account: its keys, and its queues on the broker."""
-        return space_of(self.account_name)
+        return space_of("" if self.account == DEFAULT else self.account)
 
     @property
     def gateway_address(self) -> str:
@@ -191,7 +226,7 @@ class AccountSettings(
         return blake2b(whole.encode(), digest_size=8).hexdigest()
 
     @property
-    def account(self) -> str:
+    def login(self) -> str:
         """The account for logs: user and API id if set, never a secret."""
         chosen = gateways.named(self.gateway)
         shown = {one.name: one.shown for one in chosen.credentials}
@@ -225,36 +260,44 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         description="nudges that one process handles at once; if more than one, one thread is reserved for lane 1; "
         "unset: 8, or 32 if the API takes many messages per request",
     )
-    gateway_connections: PositiveInt = Field(
+    gateway_connections: PerAccount[PositiveInt] = Field(
         64, description="maximum concurrent gateway calls per process; one eighth is reserved for lane 1"
     )
-    parts_per_second: PositiveFloat = Field(100.0, description="message parts per second, of all workers together")
-    burst_seconds: PositiveFloat = Field(1.0, description="maximum burst, in seconds' worth of the rate")
-    lower_lane_share: float = Field(
+    parts_per_second: PerAccount[PositiveFloat] = Field(
+        100.0, description="message parts per second, of all workers together"
+    )
+    burst_seconds: PerAccount[PositiveFloat] = Field(1.0, description="maximum burst, in seconds' worth of the rate")
+    lower_lane_share: PerAccount[float] = Field(
         0.1,
         gt=0,
         lt=0.5,
         description="share of the rate that lanes 2 and 3 are each guaranteed while a higher lane has messages waiting",
     )
-    ramp_seconds: NonNegativeFloat = Field(5.0, description="how long the rate takes to recover after a resume")
-    reserve_credits: Annotated[tuple[NonNegativeFloat, ...], NoDecode] = Field(
+    ramp_seconds: PerAccount[NonNegativeFloat] = Field(
+        5.0, description="how long the rate takes to recover after a resume"
+    )
+    reserve_credits: OwnOfAccount[Annotated[tuple[NonNegativeFloat, ...], NoDecode]] = Field(
         (0, 0),
         description="credits reserved for lane 1, and additional credits for lane 2; below these limits, "
         "lower lanes wait",
     )
-    balance_seconds: PositiveFloat = Field(60.0, description="how often one of the workers reads the balance")
-    on_credit: Literal["auto", "ask"] = Field(
+    balance_seconds: PerAccount[PositiveFloat] = Field(
+        60.0, description="how often one of the workers reads the balance"
+    )
+    on_credit: PerAccount[Literal["auto", "ask"]] = Field(
         "auto",
         description="after a top-up: `auto` redrives the messages refused for lack of credit, `ask` leaves that to you",
     )
-    breaker_failures: PositiveInt = Field(
+    breaker_failures: PerAccount[PositiveInt] = Field(
         10, description="failed gateway calls in a row of one process that stop all workers of the address"
     )
-    probe_seconds: PositiveFloat = Field(
+    probe_seconds: PerAccount[PositiveFloat] = Field(
         1.0, description="wait before the first probe of a gateway that does not answer; it doubles with each probe"
     )
-    most_probe_seconds: PositiveFloat = Field(5.0, description="longest wait between two such probes")
-    lease_seconds: PositiveFloat = Field(60.0, description="after this, an attempt without a result is in doubt")
+    most_probe_seconds: PerAccount[PositiveFloat] = Field(5.0, description="longest wait between two such probes")
+    lease_seconds: PerAccount[PositiveFloat] = Field(
+        60.0, description="after this, an attempt without a result is in doubt"
+    )
     retry_every_seconds: PositiveFloat | None = Field(
         None, description="fixed wait between retries, instead of the back-off of each code"
     )
@@ -262,31 +305,31 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
         None,
         description="stop retrying this long after the first attempt, instead of after each code's number of attempts",
     )
-    policy_file: Path | None = Field(None, description="the operator's changes to the policy tables")
-    hold_prefix_numbers: PositiveInt = Field(
+    policy_file: PerAccount[Path | None] = Field(None, description="the operator's changes to the policy tables")
+    hold_prefix_numbers: PerAccount[PositiveInt] = Field(
         5,
         le=50,
         description="a prefix is on hold once this many of its numbers, and most messages there, have failed with 114",
     )
-    hold_prefix_probe_seconds: PositiveFloat = Field(
+    hold_prefix_probe_seconds: PerAccount[PositiveFloat] = Field(
         60.0, description="how often one message may test a prefix on hold; an accepted one lifts the hold"
     )
-    hold_sender_probe_seconds: PositiveFloat = Field(
+    hold_sender_probe_seconds: PerAccount[PositiveFloat] = Field(
         600.0, description="the same for a sender that a country refuses (106, 123)"
     )
-    doubt_delays_seconds: CommaList = Field(
+    doubt_delays_seconds: PerAccount[CommaList] = Field(
         (5, 30, 120, 300, 900),
         description="waits before each look-up of a message in doubt; their sum is the longest grace period",
     )
-    second_doubt: Literal["unknown", "dead"] = Field(
+    second_doubt: PerAccount[Literal["unknown", "dead"]] = Field(
         "unknown",
         description="a message that is in doubt again after it was sent again from doubt: `unknown` ends it, `dead` "
         "makes it a dead letter that an operator may redrive; it is never sent a third time on its own",
     )
-    look_ups_per_second: PositiveFloat = Field(
+    look_ups_per_second: PerAccount[PositiveFloat] = Field(
         20.0, description="requests per second that look messages up, of all workers together"
     )
-    most_look_ups_per_second: PositiveFloat = Field(
+    most_look_ups_per_second: PerAccount[PositiveFloat] = Field(
         100.0,
         description="the same while many look-ups are due; a value below THREELANE_LOOK_UPS_PER_SECOND has no effect",
     )
@@ -411,22 +454,24 @@ def _protects(secret: str) -> bool:
     return len(secret) >= 16 and secret.isascii() and secret.isalnum()
 
 
-class CallbackSettings(ReceiptSettings, heading="The callback endpoint", read_by="`threelane callbacks`"):
+class CallbackSettings(
+    ReceiptSettings, AccountsFileSettings, heading="The callback endpoint", read_by="`threelane callbacks`"
+):
     """Settings of the callback endpoint."""
 
     callbacks_host: str = Field("127.0.0.1", description="address on which the callback endpoint listens")
     callbacks_port: NonNegativeInt = Field(8081, le=65535, description="port of the callback endpoint; 0: any free one")
-    callback_secret: SecretStr = Field(
+    callback_secret: OwnOfAccount[SecretStr] = Field(
         SecretStr(""), description="secret path segment of the callback URL; at least 16 letters and digits"
     )
-    callback_secret_previous: SecretStr = Field(
+    callback_secret_previous: OwnOfAccount[SecretStr] = Field(
         SecretStr(""), description="the secret before it, accepted as well until Clickatell uses the new one"
     )
-    callback_user: str = Field(
+    callback_user: OwnOfAccount[str] = Field(
         "", description="user name for basic authentication, if Clickatell is set up to send it with callbacks"
     )
-    callback_password: SecretStr = Field(SecretStr(""), description="password of basic authentication")
-    callback_password_previous: SecretStr = Field(
+    callback_password: OwnOfAccount[SecretStr] = Field(SecretStr(""), description="password of basic authentication")
+    callback_password_previous: OwnOfAccount[SecretStr] = Field(
         SecretStr(""), description="the password before it, accepted as well until Clickatell uses the new one"
     )
     callbacks_connections: PositiveInt = Field(

@@ -63,7 +63,7 @@ async def _stop(
     found: Any = await client.hmget(keys.record(message_id), names)
     status, gateway_id, due, former_id, doubted, account = (one.decode() if one else "" for one in found)
     stopping = keys.names(settings.space).STOPPING
-    if account != settings.account_name:  # this gateway does not have it
+    if account != settings.space.account:  # this gateway does not have it
         await client.zrem(stopping, message_id)
         return
     if status == Status.SENDING:  # cancelled during its attempt: it may still reach the gateway

@@ -187,7 +187,7 @@ class Engine:
             "started",
             gateway=context.gateway.name,
             url=self._settings.gateway_address,
-            account=self._settings.account,
+            account=self._settings.login,
             state="; ".join(READINESS.reasons.values()) or "running",
             balance=balance,
             lanes=sorted(LANES.serves),
