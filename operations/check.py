@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 
 from threelane.contract import gateways
 from threelane.contract.reading import Form
-from threelane.operations import check_redis
+from threelane.operations import check_accounts, check_redis
 from threelane.operations.check_rabbit import check_rabbit
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
@@ -81,18 +81,25 @@ def check(
         yield Finding(
             Grade.ERROR, one.name, f"{one.name} is not a setting; {near}", "correct the name, or unset the variable"
         )
+    accounts, problems = check_accounts.read(reported)
+    yield from problems
     if worker is None:
         return
     yield from _country(worker)
-    yield from _credentials(worker, account_elsewhere)
+    if accounts:
+        yield from check_accounts.findings(accounts)
+    if accounts is None or worker.account in accounts.routing.accounts:
+        yield from _credentials(worker, account_elsewhere)
     yield from _sender(worker)
     yield from _policy(worker)
     yield from _words(worker)
     yield _run_folder(worker)
     yield from check_redis.findings(worker)
     yield from _broker(worker)
-    if live and not missing_credentials(worker):
-        yield asyncio.run(_account(worker))
+    every = {**(accounts.settings if accounts else {}), worker.account: worker}
+    for settings in every.values() if live else ():
+        if not missing_credentials(settings):
+            yield asyncio.run(_account(settings))
 
 
 def _credentials(settings: WorkerSettings, elsewhere: bool) -> Iterator[Finding]:

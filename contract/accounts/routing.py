@@ -29,6 +29,11 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     default: str = DEFAULT
 
     @property
+    def rules(self) -> tuple[str, ...]:
+        """The names of the routes."""
+        return tuple(route.name for route in self.routes)
+
+    @property
     def version(self) -> str:
         """A digest of the content: equal routings have equal versions in every process."""
         return blake2b(encode(self), digest_size=8).hexdigest()

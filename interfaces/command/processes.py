@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -14,6 +15,9 @@ def worker(
     lanes: Annotated[
         str, typer.Option(help="Lanes to fetch from, such as 1,2,3; or 1 for a worker reserved for lane 1.")
     ] = "1,2,3",
+    account: Annotated[
+        str, typer.Option(help="The account of THREELANE_ACCOUNTS_FILE to serve; default: THREELANE_ACCOUNT.")
+    ] = "",
 ) -> None:
     """Run a worker, which fetches messages from its lanes and sends them."""
     chosen = [int(lane) for lane in lanes.split(",") if lane in ("1", "2", "3")]
@@ -21,6 +25,8 @@ def worker(
         raise typer.BadParameter(
             f"{lanes!r}: give lanes from 1 to 3, separated by commas, as in 1,2,3", param_hint="--lanes"
         )
+    if account:
+        os.environ["THREELANE_ACCOUNT"] = account  # the module below reads its settings when it is imported
     from threelane.worker.app import app as celery
     from threelane.worker.app import settings
 

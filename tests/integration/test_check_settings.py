@@ -34,6 +34,9 @@ READ_AND_JUDGED = {  # texts, addresses and paths that have a form, or lead to s
     "THREELANE_ALLOW_ONLY",
     "THREELANE_POLICY_FILE",
     "THREELANE_WORDS_FILE",
+    "THREELANE_ACCOUNTS_FILE",
+    "THREELANE_ACCOUNT",  # without a file
+    "THREELANE_CURRENCY",
     "THREELANE_CALLBACK_SECRET",
     "THREELANE_CALLBACK_USER",  # without its password
     "THREELANE_CALLBACK_PASSWORD",
