@@ -225,6 +225,13 @@ COMMANDS = (
         extra="worker",
     ),
     Listed(
+        "route",
+        "route:app",
+        "Routes: which messages are sent through which account, by THREELANE_ACCOUNTS_FILE.",
+        panel=OPERATOR,
+        extra="worker",
+    ),
+    Listed(
         "limits",
         "limits:app",
         "Limits: how many messages are accepted for a recipient, a prefix, a country and of a producer.",

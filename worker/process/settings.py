@@ -150,7 +150,8 @@ class AccountsFileSettings(
 
     accounts_file: Path | None = Field(
         None,
-        description="accounts besides that of the environment, and the routes of messages to them, TOML",
+        description="accounts besides that of the environment, and the routes of messages to them, TOML "
+        "([accounts](accounts.md))",
     )
 
 
