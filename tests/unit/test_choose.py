@@ -226,6 +226,13 @@ def test_a_message_is_refused_if_the_account_lacks_a_feature() -> None:
     assert Chosen("a", "w", "r") == fit(both, Chosen("a", "w", "r"), of().message)
 
 
+def test_a_message_itself_is_what_routes_compare() -> None:
+    """Intake copies nothing for it."""
+    message = of(producer="shop", tags=["vip"], lane=2).message
+    rule = Route(name="vips", accounts={"a": 1}, producer=("shop",), tag=("vip",), lane=(2,), country=("ZA",))
+    assert Chosen("a", "", "vips") == choose(routes(rule), message, message.id, MONDAY_NOON)
+
+
 def test_a_stand_by_that_would_need_unicode_is_left_out() -> None:
     """The message would have other parts there than those it was accepted, and budgeted, with."""
     accounts = {"a": Account(name="a", gateway="http"), "b": Account(name="b", gateway="http", charset="ucs-2")}
