@@ -72,7 +72,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return "cost_centre"
         if self.sender and subject.sender not in self.sender:
             return "sender"
-        if self.tag and not any(tag in self.tag for tag in subject.tags):
+        if self.tag and set(self.tag).isdisjoint(subject.tags):
             return "tag"
         if self.prefix and not subject.to.startswith(self.prefix):
             return "prefix"

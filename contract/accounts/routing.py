@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
-from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -107,5 +105,7 @@ def _by_weight(weights: Iterable[tuple[str, int]], message_id: str) -> str:
     if len(pairs) == 1:
         return pairs[0][0]
     digest = blake2b(message_id.encode(), digest_size=8).digest()
-    ticket = int.from_bytes(digest, "big") % sum(weight for _, weight in pairs)
-    return pairs[bisect_right([*accumulate(weight for _, weight in pairs)], ticket)][0]
+    ticket = int.from_bytes(digest, "big") % sum([weight for _, weight in pairs])
+    while ticket >= pairs[0][1]:
+        ticket -= pairs.pop(0)[1]
+    return pairs[0][0]
