@@ -59,10 +59,11 @@ COUNTED_BY_NUMBER = (
 )
 """What accept counts for its limits: the names of these rows are numbers."""
 LANE_LISTS = tuple(map(keys.queue, keys.LANES))
-PUSHED = tuple(f"%W~{one}" for one in LANE_LISTS)
-COUNTED = tuple(f"%R~{one}" for one in LANE_LISTS)
+OF_ACCOUNTS = tuple(keys.queue(lane, "*") for lane in keys.LANES)
+PUSHED = tuple(f"%W~{one}" for one in (*LANE_LISTS, *OF_ACCOUNTS))
+COUNTED = tuple(f"%R~{one}" for one in (*LANE_LISTS, *OF_ACCOUNTS))
 KOMBU_TYPES = {
-    **dict.fromkeys((*LANE_LISTS, LaneOrder.EMPTY), "list"),
+    **dict.fromkeys((*LANE_LISTS, *OF_ACCOUNTS, LaneOrder.EMPTY), "list"),
     "_kombu.binding.*": "set",
     "_kombu.binding_permanent.*": "set",
     "_kombu.binding_deadlines": "zset",
@@ -70,6 +71,7 @@ KOMBU_TYPES = {
 }
 """The keys of the broker, with their types."""
 KOMBU = tuple(f"~{one}" for one in KOMBU_TYPES)
+ANY_ACCOUNT = keys.space_of("*")
 VOUCHERS = keys.voucher_channel("*")
 CHANNELS = (VOUCHERS, "/0.celery.pidbox", "/0.celery.pidbox/*", "/0.celeryev/*")
 
@@ -184,13 +186,20 @@ def _type_of(command: str) -> str:
 
 
 def _patterns(*names: Key) -> tuple[str, ...]:
-    """Return the patterns of keys, with those of earlier versions."""
+    """Return the patterns of keys, with those of earlier versions and, last, those of accounts in the file.
+
+    What has a suffix needs no other pattern for these.
+    """
     former = {INDEXES[status]: name for status, name in FORMER.items()}
     found: list[str] = []
+    of_accounts: list[str] = []
     for name in names:
         found.append(keys.key(name, "*" if KINDS[name].suffix else ""))
         found += [former[name]] if name in former else []
-    return tuple(dict.fromkeys(found))
+        if KINDS[name].by_account:
+            of_accounts += [] if KINDS[name].suffix else [keys.key(name, space=ANY_ACCOUNT)]
+            of_accounts += [keys.names(ANY_ACCOUNT).FORMER[status] for status in FORMER if INDEXES[status] is name]
+    return tuple(dict.fromkeys((*found, *of_accounts)))
 
 
 @cache

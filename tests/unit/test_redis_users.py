@@ -7,7 +7,7 @@ import re
 import pytest
 
 from deploy.redis_users import COUNTED_BY_NUMBER, FILE, INDEXED, USERS, RedisUser, acl_file, scripts_by_path
-from threelane.store.keys import KINDS, Key, key
+from threelane.store.keys import HERE, KINDS, Key, key, space_of
 
 OF_ONE_TYPE = re.compile(r"\+(h(?!ello)|z|x|[lrb]+(push|pop|len)|set$|get$|incr)")
 KINDS_BY_WRITE = {"+hset": "hash", "+zadd": "zset", "+xadd": "stream", "+lpush": "list", "+sadd": "set"}
@@ -108,7 +108,9 @@ def test_only_the_key_of_a_string_can_be_set() -> None:
     """SET replaces a key of any type."""
     allowed = re.findall(r"\(([^()]*) -@all [^()]*\+set\b[^()]*\)", acl_file())
     assert allowed
-    strings = {key(name, "*" if KINDS[name].suffix else "") for name in Key if KINDS[name].type == "string"}
+    spaces = (HERE, space_of("*"))
+    of_strings = [name for name in Key if KINDS[name].type == "string"]
+    strings = {key(name, "*" if KINDS[name].suffix else "", space) for name in of_strings for space in spaces}
     named = {one.partition("~")[2] for found in allowed for one in found.split()}
     assert set() == named - strings
 
