@@ -28,6 +28,7 @@ from threelane.store.keys import RecordKey
 from threelane.store.readable import NO_HASH, readable, row
 from threelane.store.record import Field, Values
 from threelane.store.scripts import script
+from threelane.store.spaces import spaces
 from threelane.store.states import FINAL, Status
 
 BATCH = 500
@@ -275,7 +276,7 @@ def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
 
 def _cancellable_in(client: redis.Redis, wanted: Filter, states: Sequence[Status]) -> Iterator[Sequence[str]]:
     for status in states:
-        for index in keys.indexes_of(status):
+        for index in _indexes(client, status):
             batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
             for member, _ in client.zscan_iter(index, count=BATCH):
                 batch.update(rows.ids([member]))
@@ -325,11 +326,18 @@ def _of_state(
     client: redis.Redis, status: Status, wanted: Filter, after: int, before: int | None
 ) -> Iterator[FoundMessage]:
     """Return the matches in the indexes of a state, by score; an id that moves to another index meanwhile is missed."""
-    indexes = keys.indexes_of(status)
-    if wanted.lane:  # the index of earlier versions has all lanes
-        indexes = tuple(dict.fromkeys(filter(None, (keys.index_of(status, wanted.lane), keys.FORMER.get(status)))))
+    indexes = _indexes(client, status, wanted.lane)
     by_score = heapq.merge(*(_by_score(client, one, wanted, after, before) for one in indexes), key=itemgetter(0))
     return (found for _, found in by_score)
+
+
+def _indexes(client: redis.Redis, status: Status, lane: int = 0) -> Sequence[str]:
+    """Return the indexes of a state of all accounts, or of a lane; those of earlier versions have all lanes."""
+    found: list[str | None] = []
+    for space in spaces(client):
+        of_lane = (keys.index_of(status, lane, space), keys.names(space).FORMER.get(status)) if lane else ()
+        found += of_lane or keys.indexes_of(status, space=space)
+    return list(dict.fromkeys(one for one in found if one))
 
 
 def _by_score(

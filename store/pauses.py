@@ -18,6 +18,7 @@ import redis
 from threelane.store import audit, keys, rows
 from threelane.store.batches import SLICE, digest
 from threelane.store.scripts import Item, number, script
+from threelane.store.spaces import spaces
 
 FORGOTTEN_MS = 90 * 24 * 3600 * 1000
 """How long a pause without messages is kept: as long as the rows of its batch."""
@@ -127,7 +128,7 @@ def read_all(client: redis.Redis) -> list[Pause]:
 
 def expiring(client: redis.Redis, until: int) -> int:
     """Return how many paused messages expire by a time, ms."""
-    return int(client.zcount(keys.PAUSED, "-inf", until))
+    return sum(int(client.zcount(keys.names(space).PAUSED, "-inf", until)) for space in spaces(client))
 
 
 def bounds(prefix: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import redis
 
 from threelane.store import keys
+from threelane.store.spaces import spaces
 from threelane.store.states import Status
 
 COUNTED = (Status.SCHEDULED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT, Status.DEAD, Status.SENT)
@@ -12,8 +13,14 @@ COUNTED = (Status.SCHEDULED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT, Sta
 
 
 def sizes(client: redis.Redis, *statuses: Status) -> dict[Status, int]:
-    """Return the number of messages in each of these states."""
-    indexes = [(status, index) for status in statuses for index in keys.indexes_of(status)]
+    """Return the number of messages of all accounts in each of these states."""
+    every = (
+        (status, index)
+        for space in spaces(client)
+        for status in statuses
+        for index in keys.indexes_of(status, space=space)
+    )
+    indexes = list(dict.fromkeys(every))  # dead letters have one index for all accounts
     with client.pipeline(transaction=False) as pipe:
         for _, index in indexes:
             pipe.zcard(index)

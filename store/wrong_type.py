@@ -9,8 +9,9 @@ import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from threelane.store import keys
-from threelane.store.keys import FORMER, INDEXES, KINDS, LANES
+from threelane.store.keys import HERE, INDEXES, KINDS, LANES, Space
 from threelane.store.replies import text_of
+from threelane.store.spaces import spaces
 
 TEXT = "WRONGTYPE"
 _NONE = "-"  # a name that no row and no message has
@@ -37,18 +38,20 @@ def is_wrong_type(failed: object) -> bool:
     return isinstance(failed, ResponseError) and text_of(failed).startswith(TEXT)
 
 
-def single_keys() -> dict[str, str]:
-    """Return the keys whose names are known, each with its type: those of the installation and of its lanes."""
-    named = {keys.key(name): kind.type for name, kind in KINDS.items() if not kind.suffix}
-    by_lane = [(name, kind.type) for name, kind in KINDS.items() if kind.suffix == "lane"]
-    lanes = {keys.key(name, str(lane)): kind for name, kind in by_lane for lane in LANES}
-    former: dict[str, str] = {index: KINDS[INDEXES[status]].type for status, index in FORMER.items()}
-    return named | lanes | former
+def single_keys(*accounts: Space) -> dict[str, str]:
+    """Return the keys whose names are known, each with its type: those of the installation, and of these accounts."""
+    found: dict[str, str] = {}
+    for space in accounts or (HERE,):
+        found |= {keys.key(name, space=space): kind.type for name, kind in KINDS.items() if not kind.suffix}
+        by_lane = [(name, kind.type) for name, kind in KINDS.items() if kind.suffix == "lane"]
+        found |= {keys.key(name, str(lane), space): kind for name, kind in by_lane for lane in LANES}
+        found |= {index: KINDS[INDEXES[status]].type for status, index in keys.names(space).FORMER.items()}
+    return found
 
 
 def find(client: redis.Redis, names: Iterable[str] = ()) -> list[str]:
     """Return which of these keys, or of all single keys, have another type; those that may not be read are left out."""
-    types = single_keys()
+    types = single_keys(*spaces(client))
     remaining = [*(names or types)]
     found: list[str] = []
     for attempt in range(max(map(len, PROBES.values()))):
