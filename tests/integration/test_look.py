@@ -70,7 +70,9 @@ class Worker:
             breaker,
             unrecorded=self.unrecorded,
         )
-        self.context: Any = SimpleNamespace(client=system.client, clock=clock, lane_1=attempts, rest=attempts)
+        self.context: Any = SimpleNamespace(
+            client=system.client, clock=clock, lane_1=attempts, rest=attempts, settings=system.settings
+        )
         self.looks = [Look(f"look {own}", own, self.lanes, Random(seed)) for own in ([1], [2, 3])]
 
     def empty(self, *lanes: int) -> None:
