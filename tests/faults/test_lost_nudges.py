@@ -41,12 +41,12 @@ class Losing:
         self._broker, self._share, self._rng = broker, share, Random(7)
         self.lost: list[bytes] = []
 
-    def publish(self, lane: int, bodies: Sequence[bytes]) -> None:
+    def publish(self, lane: int, bodies: Sequence[bytes], account: str) -> None:
         for body in bodies:
             if self._rng.random() < self._share:
                 self.lost.append(body)
             else:
-                self._broker.publish(lane, [body])
+                self._broker.publish(lane, [body], account)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._broker, name)

@@ -173,7 +173,8 @@ def test_a_cancel_holds_redis_for_100_messages_at_a_time(producer: Producer, sys
     """Lane 1 waits for no longer than that, however large a batch is."""
     rows = [{"to": str(27831000000 + at), "text": "x", "batch": "b"} for at in range(250)]
     assert all(one.accepted for one in producer.send_many(rows))
-    with mock.patch.object(cancelling, "_cancel", wraps=cancelling._cancel) as script:
+    script = mock.Mock(wraps=cancelling._cancel)
+    with mock.patch.object(cancelling, "_cancel", within=mock.Mock(return_value=script)):
         assert 250 == len(list(producer.cancel_batch("b")))
 
     assert [100, 100, 50] == [len(call.kwargs["ids"]) for call in script.call_args_list]

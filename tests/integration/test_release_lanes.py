@@ -16,6 +16,7 @@ from threelane.store import keys
 from threelane.store.find import Filter
 from threelane.worker.dead.redrive import redrive_paced
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.upkeep import release
 from threelane.worker.upkeep.duties import DUTIES
 
@@ -25,9 +26,10 @@ DUE = START + 60_000
 
 @dataclass
 class Moment:
-    """What a release needs of a worker: Redis, a time, and where its nudges go."""
+    """What a release needs of a worker: Redis, its settings, a time, and where its nudges go."""
 
     client: redis.asyncio.Redis
+    settings: WorkerSettings
     at: int
     draining: bool = False
     nudged: list[str] = field(default_factory=list)
@@ -59,7 +61,7 @@ def test_a_code_is_released_with_the_first_batch_after_its_time_however_long_the
     """20,000 newsletters that were due half a second earlier had to be released before it."""
     accepted(system, NEWSLETTERS, lane=3, delay=at(DUE))
     codes = accepted(system, CODES, lane=1, delay=at(DUE + 500))
-    moment: Any = Moment(system.client, DUE)
+    moment: Any = Moment(system.client, system.settings, DUE)
     for _ in range(5):  # as many as there are before the codes are due
         assert system.run(release.DUTY.round(moment))
         assert not system.run(release.DUTY_1.round(moment))
@@ -77,7 +79,7 @@ def test_a_newsletter_in_lane_3_and_a_campaign_in_lane_2_are_released_side_by_si
     """Neither of them waits for all of the other, whichever was due first."""
     late = accepted(system, 300, lane=2, delay=at(DUE + 1))
     early = accepted(system, 300, lane=3, delay=at(DUE))
-    moment: Any = Moment(system.client, DUE + 1)
+    moment: Any = Moment(system.client, system.settings, DUE + 1)
     assert system.run(release.DUTY.round(moment))
 
     assert (99, 99) == tuple(len(set(ids) & set(moment.nudged)) for ids in (late, early))

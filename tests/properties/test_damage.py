@@ -152,7 +152,7 @@ def rounds(system: System, ids: list[str]) -> dict[str, Callable[[], Any]]:
         "adopt": lambda: system.run(adopt(system.client, system.now)),
         "defer": lambda: system.defer(CLOSED, 3, [damaged]),
         "erase_old": lambda: system.run(erase_old(system.client, own, system.now)),
-        "balance": lambda: system.run(balance._next_costs(system.client)),
+        "balance": lambda: system.run(balance._next_costs(system.client, system.space)),
         "status": lambda: status.read(client, ids),
         "search": lambda: [*find.search(client, Filter()), *find.dead(client, Filter()), *find.term(client, damaged)],
         "cancellable": lambda: list(find.cancellable(client, Filter(to=OTHER))),
@@ -263,5 +263,5 @@ def test_every_command_on_a_damaged_record_has_an_answer(shared: System, data: s
 
 
 class _NoNudger:
-    def publish(self, lane: int, ids: list[str]) -> bool:
+    def publish(self, lane: int, ids: list[str], _account: str) -> bool:
         return bool(lane and ids)
