@@ -73,6 +73,7 @@ class Key(StrEnum):
     SUPPRESSED = "suppressed"
     REACH = "reach"
     AUDIT = "audit"
+    ACCOUNTS = "accounts"
     HEARD = "heard"
     PRODUCERS = "producers"
     RIGHTS = "rights"
@@ -202,6 +203,9 @@ KINDS: dict[Key, KeyKind] = {
     Key.SUPPRESSED: KeyKind("hash", "numbers that must not be sent to: MSISDN -> JSON list, see suppression.py"),
     Key.REACH: KeyKind("hash", "our number, or * -> which messages a STOP to it stops: reach.py"),
     Key.AUDIT: KeyKind("stream", "the latest 10,000 changes by operators: who, what, detail"),
+    # producers have no accounts file; each message is accepted by the version of the routes that it was routed by
+    Key.ACCOUNTS: KeyKind("hash", "the accounts and routes that the workers publish: AccountsField; absent while the "
+                          "installation has one account"),
     Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
     Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
     Key.RIGHTS: KeyKind("hash", "the same name -> JSON of what accept needs of it; without address and secret"),
@@ -402,6 +406,7 @@ EXPECTED = key(Key.EXPECTED)
 LATE = key(Key.LATE)
 REACH = key(Key.REACH)
 AUDIT = key(Key.AUDIT)
+ACCOUNTS = key(Key.ACCOUNTS)
 HEARD = key(Key.HEARD)
 PRODUCERS = key(Key.PRODUCERS)
 RIGHTS = key(Key.RIGHTS)

@@ -5,14 +5,18 @@ A script works in the space of one account.  Of a message of another one it move
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
 
+from threelane.contract.accounts.account import stored
+from threelane.store import accounts
 from threelane.store.keys import HERE, Space, space_of
 
 T = TypeVar("T")
@@ -32,14 +36,32 @@ class Placed(NamedTuple):
     space: Space
 
 
-def spaces(_: redis.Redis) -> tuple[Space, ...]:
-    """Return the spaces of all accounts, the default one first; readers of indexes and counts read each of them."""
-    return (HERE,)
+_FRESH_SECONDS = 1.0
+_known: WeakKeyDictionary[Any, tuple[float, tuple[Space, ...]]] = WeakKeyDictionary()
 
 
-async def spaces_async(_: redis.asyncio.Redis) -> tuple[Space, ...]:
+def spaces(client: redis.Redis, clock: Callable[[], float] = time.monotonic) -> tuple[Space, ...]:
+    """Return the spaces of all accounts, the default one first; readers of indexes and counts read each of them.
+
+    As of the last second, with accounts that were removed from the accounts file: their messages remain stored.
+    """
+    return _fresh(client, clock()) or _note(client, clock(), accounts.names(client))
+
+
+async def spaces_async(client: redis.asyncio.Redis, clock: Callable[[], float] = time.monotonic) -> tuple[Space, ...]:
     """Do the same on an asyncio client."""
-    return (HERE,)
+    return _fresh(client, clock()) or _note(client, clock(), await accounts.names_async(client))
+
+
+def _fresh(client: Any, now: float) -> tuple[Space, ...]:
+    read_at, found = _known.get(client.connection_pool, (float("-inf"), ()))
+    return found if now - read_at < _FRESH_SECONDS else ()
+
+
+def _note(client: Any, now: float, names: Sequence[str]) -> tuple[Space, ...]:
+    found = tuple(space_of(stored(name)) for name in names)
+    _known[client.connection_pool] = (now, found)
+    return found
 
 
 def in_its_space(items: Sequence[T], call: Callable[[Space, Sequence[T]], Sequence[str]]) -> list[Placed]:

@@ -53,7 +53,7 @@ except overrides.WrongPolicy as wrong:
     print(f"threelane: THREELANE_POLICY_FILE is invalid\n{wrong}", file=sys.stderr)
     raise SystemExit(2) from None
 words.load_or_exit(settings.words_file)
-accounts.read_accounts_or_exit()
+routing = accounts.read_accounts_or_exit().routing
 app = application(
     settings,
     settings.space.account,
@@ -118,6 +118,7 @@ def _begin(process: Any) -> None:
     queues = app.amqp.queues.consume_from
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane, settings.space.account) in queues)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
+    reach_or_exit(settings, lambda client: accounts.publish(client, routing))
     own = IDENTITY.announced
     process.hostname = remote_control.node_name(process.hostname, own.name)
     logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)

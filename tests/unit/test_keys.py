@@ -28,7 +28,7 @@ AS_EVER = {
     "tl:reply-halves", "tl:lane-1-worker", "tl:prices", "tl:balance", "tl:balance:turn", "tl:balance:probe",
     "tl:account-requests", "tl:account-answer:x",
     "tl:burn", "tl:budgets", "tl:suspects", "tl:nudges", "tl:visibility", "tl:owners",
-    "tl:reach", "tl:audit", "tl:confirmations", "tl:confirmed:x",
+    "tl:reach", "tl:audit", "tl:accounts", "tl:confirmations", "tl:confirmed:x",
     "tl:ceiling", "tl:probe", "tl:centres", "tl:stored",
     "tl:m:x", "tl:breaker:x", "tl:session:x", "tl:login:x", "tl:worker:x", "tl:api-rate:x",
     "tl:console:x",

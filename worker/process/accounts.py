@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+import redis
+
 from threelane.contract import gateways
 from threelane.contract.accounts.account import DEFAULT, Account
 from threelane.contract.accounts.flaws import flaws
 from threelane.contract.accounts.parse_route import parse_route
 from threelane.contract.accounts.route import Route
 from threelane.contract.accounts.routing import Routing
-from threelane.runtime import accounts_file
+from threelane.runtime import accounts_file, logs
 from threelane.runtime.account_keys import Key, account_keys, other_settings
 from threelane.runtime.accounts_file import AccountsFile, InvalidAccounts, OfProcess
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import REGISTER, InvalidSettings, Settings, load, load_of
+from threelane.store import accounts as stored
 from threelane.worker.process.settings import AccountSettings, CallbackSettings, WorkerSettings
 
 Kind = TypeVar("Kind", bound=Settings)
@@ -67,6 +70,19 @@ def read_accounts(environment: WorkerSettings) -> Accounts:
     if problems:
         raise InvalidAccounts(problems)
     return Accounts(routing, every, endpoints, {name: paths for name, paths in missing.items() if paths})
+
+
+def publish(client: redis.Redis, routing: Routing) -> None:
+    """Publish the accounts and routes of this worker's file, for producers; the worker that starts last decides."""
+    before = stored.read(client).routing
+    if stored.publish(client, routing):
+        logs.event(
+            "accounts_published",
+            level=30,
+            accounts=sorted(routing.accounts),
+            removed=sorted({*before.accounts} - {*routing.accounts}),
+            routes=[route.name for route in routing.routes],
+        )
 
 
 def read_accounts_or_exit() -> Accounts:
