@@ -27,6 +27,7 @@ class Code(StrEnum):
     EMPTY = "107"
     TYPE = "112"
     PARTS = "113"
+    NO_ROUTE = "114"  # the gateway's "cannot route message", here: no account may take it
     UNICODE = "116"
     TIME_OR_CLIENT_ID = "120"
     OPTED_OUT = "122"

@@ -2,18 +2,31 @@
 -- Accept up to 99 messages: all records are written before any of them is put on a lane.
 -- KEYS  records, others (as many, or none if none has a client message id: the record that the message has if its id was
 --       made in the other form, otherwise its own), batch_keys (of each batch its own, then that of its rows)
--- ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), unseen
---       (countries to look up), has_same_texts (of two messages), messages, others_of (the positions of the messages that
+-- ARG  now, today (YYYYMMDD), tomorrow, tomorrow_at (ms), is_tight (little memory is left), routes (the version of the
+--       accounts and routes by which this account was chosen, '' without any, '*' if it does not follow from routes),
+--       unseen (countries to look up), has_same_texts (of two messages), messages, others_of (the positions of the messages that
 --       have another id), other_ids (of these), line_parts (id -> how many parts its opt-out line costs),
 --       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read),
 --       batches, batch_rows (the messages that have one), batch_kept_ms, rows_kept_ms
--- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>',
---       'conflict', 'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form),
+-- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>', with
+--       ':account:<name>' if it is of another account, 'stale' if other accounts and routes are published, 'conflict', 'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form),
 --       'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',
 --       or the JSON of the entry that suppresses it
 local now, accepted_at = ARG.now, written(ARG.now)
+
+local is_stale  -- nil: not read
+
+-- -> whether accounts and routes have changed since the account of these messages was chosen. A known message keeps its
+--    account, whatever the routes say now.
+local function has_stale_routes()
+  if is_stale == nil then
+    local published, is_damaged = of_table('HGET', KEY.accounts, AccountsField.version)
+    is_stale = ARG.routes ~= '*' and (is_damaged or (published or '') ~= ARG.routes)
+  end
+  return is_stale
+end
 
 local rights_by_producer = {}
 
@@ -100,6 +113,7 @@ local parts_text = {}  -- Redis converts a number that is an argument of a comma
 
 -- Refuse or accept a new message; -> the reply.
 local function take(i, record, message, entries)
+  if has_stale_routes() then return AcceptResult.stale end
   local lane, parts, due = message[NewMessage.lane], message[NewMessage.parts], message[NewMessage.due]
   local estimate, values = message[NewMessage.estimate], message[NewMessage.values]
   local legal, needs_right = message[NewMessage.legal_notice], message[NewMessage.needs_right]
@@ -199,7 +213,8 @@ if #ARG.others_of > 0 then
   end
 end
 
-local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.gateway_due, Field.erased, Field.damaged, Field.paused}
+local answers, FIELDS = {}, {Field.status, Field.print, Field.due, Field.gateway_due, Field.erased, Field.damaged, Field.paused,
+  Field.account}
 for i, message in ipairs(ARG.messages) do
   local record = keys[i]
   local may_be_known = is_any_known or taken[record]
@@ -213,7 +228,9 @@ for i, message in ipairs(ARG.messages) do
   if known.status then
     local same = not known.erased and is_same(message, known.print or '')
     local due = math.max(tonumber(known.due) or 0, tonumber(known.gateway_due) or 0)
+    local account = known.account or ''
     answers[i] = same and of_other .. AcceptResult.same .. ':' .. known.status .. ':' .. written(due)
+        .. (account ~= ARG.account and ':' .. Elsewhere.account .. account or '')
       or of_other .. (known.erased and AcceptResult.erased or known.damaged and AcceptResult.damaged or AcceptResult.conflict)
     count(same and Count.repeated .. message[NewMessage.lane] or Count.refused .. Code.conflict)
   else

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -16,6 +17,8 @@ import redis.asyncio
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from threelane.contract import countries, message, phone
+from threelane.contract.accounts.account import DEFAULT
+from threelane.contract.accounts.routing import Chosen
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import CREDIT, Prices, country
 from threelane.contract.refusal import Code, Owner, Refusal
@@ -25,11 +28,13 @@ from threelane.producer.nudge import NUDGE_SIZE
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
 from threelane.store import batches, budgets, ceiling, keys, limits
+from threelane.store.accounts import AccountsField
 from threelane.store.batches import BatchField, BatchRow, NewBatch
 from threelane.store.countries import SeenCountries
 from threelane.store.keys import HERE, BatchKey, RecordKey, Space
 from threelane.store.record import Field
 from threelane.store.scripts import Item, script, texts
+from threelane.store.spaces import Elsewhere
 from threelane.store.states import Status
 from threelane.store.suppression import DAMAGED, IMPORT, OPERATOR, Entry
 from threelane.store.tally import Count
@@ -74,9 +79,10 @@ class AcceptResult(StrEnum):
     FULL = "full"
     ABROAD = "abroad"
     LIMITED = "limited"
+    STALE = "stale"  # its account was chosen by other routes than those that are published
 
 
-@script(__file__, texts, [AcceptResult, Code, BatchField], intake=True)
+@script(__file__, texts, [AcceptResult, AccountsField, Code, BatchField], intake=True)
 def _accept(
     *,
     records: Sequence[RecordKey],
@@ -86,6 +92,7 @@ def _accept(
     tomorrow: str,
     tomorrow_at: int,
     is_tight: bool,
+    routes: str,
     unseen: Sequence[str],
     has_same_texts: bool,
     messages: Sequence[NewMessage],
@@ -100,6 +107,13 @@ def _accept(
     batch_keys: tuple[BatchKey, ...],
 ) -> None:
     """Accept messages; returns a reply for each."""
+
+
+class Place(NamedTuple):
+    """Where a message waits: its lane, and its account as records have it."""
+
+    lane: int
+    account: str
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -139,7 +153,13 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Keep the explanation, not the message."""
-        return _from_fields, (msgspec.structs.asdict(self.explained()),)
+        return _from_fields, (msgspec.structs.asdict(self.explained()), self.account)
+
+    @property
+    def account(self) -> str:
+        """The name of the account that it is sent through; "" if the installation has one, and in the HTTP API."""
+        name: str = self.__dict__.get(_ACCOUNT_NAME, "")
+        return name
 
     @property
     def accepted(self) -> bool:
@@ -147,17 +167,23 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return True
 
 
-def _from_fields(fields: dict[str, Any]) -> Accepted:
+def _from_fields(fields: dict[str, Any], account: str = "") -> Accepted:
     """Return an answer from its fields, for pickle and copy."""
-    return Accepted(**fields)
+    found = Accepted(**fields)
+    if account:
+        found.__dict__[_ACCOUNT_NAME] = account
+    return found
 
 
+_ACCOUNT_NAME = "account_name"  # the attribute of an answer, outside of its fields: JSON has it where it is added
 _DRAFT = "draft"  # the attribute of an answer, outside of its fields, with the message of several parts
 Admission = Accepted | Refusal  # the result for one message, as a plain value
 _NEW, _SAME, _TAKEN = f"{AcceptResult.NEW}:", AcceptResult.SAME.value, frozenset((AcceptResult.NEW, AcceptResult.SAME))
 _STATUS = {status.value: status for status in Status}
 _NEW_QUEUED = f"{AcceptResult.NEW}:{Status.QUEUED}:0"
 _OTHER = f"{AcceptResult.OTHER}:"
+ANY_ROUTES = "*"
+"""In place of a version: the account does not follow from routes."""
 _QUEUED = (f"{AcceptResult.NEW}:{Status.QUEUED}:", f"{AcceptResult.SAME}:{Status.QUEUED}:")
 
 
@@ -194,21 +220,25 @@ class AcceptCall:
         rows_kept_ms: int = batches.ROWS_KEPT_MS,
         validity_minutes: int = GATEWAY_VALIDITY_MINUTES,
         space: Space = HERE,
+        chosen: Sequence[Chosen] = (),
+        routes: str = ANY_ROUTES,
     ) -> None:
         """Prepare the call for up to 99 drafts.
 
         ``seen`` are the countries that need no look-up in Redis; batches list these messages for ``rows_kept_ms``.
         ``validity_minutes`` is the longest validity that the gateway takes.  All are sent through the account of
-        ``space``.
+        ``space``, which was ``chosen`` for each by the routes of this version; nothing is accepted by other routes than
+        those that are published.
         """
         self._drafts = drafts
         self._accept = _accept.within(space)
         self._spans = [tracer.begin("accept") for _ in drafts] if tracer else []
         traces = [span.traceparent for span in self._spans] or [""] * len(drafts)
         self._now = now
+        self._space, self._chosen, self._routes = space, chosen, routes
         self._messages = [
-            _new_message(draft, prices, trace, _due(draft.message, now, validity_minutes), space.account)
-            for draft, trace in zip(drafts, traces, strict=True)
+            _new_message(draft, prices, trace, _due(draft.message, now, validity_minutes), space.account, one)
+            for draft, trace, one in zip(drafts, traces, chosen or repeat(None), strict=False)
         ]
         self._former_prints = {
             draft.message.id: " ".join(draft.former_fingerprints) for draft in drafts if draft.former_fingerprints
@@ -251,6 +281,7 @@ class AcceptCall:
             "tomorrow": budgets.day(tomorrow_at),
             "tomorrow_at": tomorrow_at,
             "is_tight": is_tight,
+            "routes": self._routes,
             "unseen": self._unseen,
             "has_same_texts": len({one.same_text for one in self._messages}) < len(self._messages),
             "messages": self._messages,
@@ -282,10 +313,14 @@ class AcceptCall:
                 span.end(failed=True, error=type(failed).__name__)
             raise
 
-    def due(self, replies: Sequence[str]) -> dict[str, int]:
-        """Return the messages to send immediately: id -> lane."""
-        pairs = self._stored(replies)
-        return {draft.message.id: draft.message.lane for draft, one in pairs if one.startswith(_QUEUED)}
+    def due(self, replies: Sequence[str]) -> dict[str, Place]:
+        """Return the messages to send immediately: id -> lane and account."""
+        pairs, here = self._stored(replies), self._space.account
+        return {
+            draft.message.id: Place(draft.message.lane, _account_of(one, here))
+            for draft, one in pairs
+            if one.startswith(_QUEUED)
+        }
 
     def answers(self, replies: Sequence[str]) -> list[Admission]:
         """Return the results for the callers, and log them."""
@@ -298,6 +333,8 @@ class AcceptCall:
         if self._unseen:
             self._note_countries(replies)
         answers = [_answer(draft, one) for draft, one in pairs]
+        if self._chosen:
+            self._name_accounts(answers, replies)
         for (draft, _), span, answer in zip(pairs, self._spans, answers, strict=False):
             span.end(id=draft.message.id, lane=draft.message.lane, parts=draft.message.parts, **_result(answer))
         return answers
@@ -307,6 +344,12 @@ class AcceptCall:
         pairs = list(zip(self._drafts, replies, strict=True))
         return [_stored(*pair) for pair in pairs] if self._others else pairs
 
+    def _name_accounts(self, answers: Sequence[Admission], replies: Sequence[str]) -> None:
+        """Note in the answers to accepted messages which account each has."""
+        for answer, reply in zip(answers, replies, strict=True):
+            if isinstance(answer, Accepted):
+                answer.__dict__[_ACCOUNT_NAME] = _account_of(reply, self._space.account) or DEFAULT
+
     def _note_countries(self, replies: Sequence[str]) -> None:
         """Remember the countries of accepted messages, and log those that nothing was ever sent to."""
         for one, reply in zip(self._messages, replies, strict=True):
@@ -314,6 +357,12 @@ class AcceptCall:
                 self._seen.add(one.country)
                 if reply.endswith(FIRST):
                     logs.event("new_country", level=30, country=one.country, producer=one.producer, id=one.id)
+
+
+def _account_of(reply: str, here: str) -> str:
+    """Return the account of an accepted message; its reply names one that is not ``here``, where it is known."""
+    _, found, account = reply.partition(Elsewhere.ACCOUNT)
+    return account if found else here
 
 
 def _result(answer: Admission) -> dict[str, Any]:
@@ -336,7 +385,7 @@ def count_refusals(client: redis.Redis, refusals: Collection[Refusal]) -> None:
 _EXPIRES, _BODY, _ESTIMATE, _PRODUCER, _CENTRE = (
     name.value for name in (Field.EXPIRES, Field.BODY, Field.ESTIMATE, Field.PRODUCER, Field.CENTRE)
 )
-_CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA, _ACCOUNT = (
+_CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA, _ACCOUNT, _STAND_BY, _ROUTE = (
     name.value
     for name in (
         Field.CLIENT,
@@ -346,6 +395,8 @@ _CLIENT, _BATCH, _TAGS, _GATEWAY_DUE, _TRACE, _SCHEMA, _ACCOUNT = (
         Field.TRACE,
         Field.SCHEMA,
         Field.ACCOUNT,
+        Field.STAND_BY,
+        Field.ROUTE,
     )
 )
 
@@ -358,7 +409,7 @@ def _due(sms: Message, now: int, validity_minutes: int) -> int:
     return due if due > now else 0
 
 
-def _new_message(draft: Draft, prices: Prices, trace: str, due: int, account: str) -> NewMessage:
+def _new_message(draft: Draft, prices: Prices, trace: str, due: int, account: str, chosen: Chosen | None) -> NewMessage:
     """Return a draft as argument of the script."""
     sms = draft.message
     where = country(sms.to)
@@ -384,6 +435,10 @@ def _new_message(draft: Draft, prices: Prices, trace: str, due: int, account: st
         values += _ACCOUNT, account, _SCHEMA, str(message.OF_ACCOUNT)
     elif sms.schema > 1:
         values += _SCHEMA, str(sms.schema)
+    if chosen and chosen.stand_by:
+        values += _STAND_BY, chosen.stand_by
+    if chosen and chosen.rule:
+        values += _ROUTE, chosen.rule
     return NewMessage(
         sms.id,
         sms.to,
@@ -430,7 +485,7 @@ def _answer(draft: Draft, reply: str) -> Admission:
     sms = draft.message
     result, _, rest = reply.partition(":")
     if result in _TAKEN:
-        status, _, due = rest.removesuffix(FIRST).partition(":")
+        status, due, *_ = rest.split(":", 2)
         is_put_off = sms.at_gateway and result != _SAME  # until its handover, which comes before its delivery time
         due_at = max(int(due), sms.due_at) if is_put_off else int(due) or sms.due_at
         return _accepted(draft, _STATUS[status], due_at, repeated=result == _SAME)
@@ -438,6 +493,8 @@ def _answer(draft: Draft, reply: str) -> Admission:
         return conflict(draft, erased=reply == AcceptResult.ERASED)
     if reply == AcceptResult.DAMAGED:
         return damaged(draft)
+    if reply == AcceptResult.STALE:
+        return changing()
     if reply == AcceptResult.FULL:
         return full(sms)
     if reply == AcceptResult.NO_RIGHT:
@@ -470,6 +527,18 @@ def _accepted(draft: Draft, status: Status, due_at: int, *, repeated: bool = Fal
     if sms.parts > 1:
         accepted.__dict__[_DRAFT] = draft
     return accepted
+
+
+def changing() -> Refusal:
+    """Return the refusal of a message whose account was chosen by other routes than those that are published."""
+    return Refusal(
+        code=Code.NO_ROUTE,
+        field="account",
+        problem="the accounts and routes have changed since its account was chosen",
+        remedy="send it again; it was not accepted",
+        owner=Owner.OPERATOR,
+        retry_after=1,
+    )
 
 
 def conflict(draft: Draft, *, erased: bool = False) -> Refusal:

@@ -78,7 +78,7 @@ class Producer:
         self._is_closed = False
         self._api = self._settings.gateway
         self.nudger = Nudger(self._settings)
-        self._enqueuer = Enqueuer(self._settings, self._api, self.nudger, self._redis, reading)
+        self._enqueuer = Enqueuer(self._settings, self.nudger, self._redis, reading)
 
     def send(self, to: str, text: str | None = None, **fields: Unpack[MessageFields]) -> Accepted:
         """Enqueue one message; raises Refused or Unavailable.

@@ -59,7 +59,7 @@ class Nudger:
         self.skipped = 0
         """The number of messages that were not published because of a pause."""
         self._failed = 0
-        self._unreported: Counter[int] = Counter()
+        self._unreported: Counter[tuple[str, int]] = Counter()
         _ALL.add(self)
 
     @property
@@ -77,7 +77,7 @@ class Nudger:
         if started < self._paused_until:
             with self._counting:
                 self.skipped += len(ids)
-                self._unreported[lane] += len(ids)
+                self._unreported[account, lane] += len(ids)
             return False
         starts = range(0, len(ids), NUDGE_SIZE)
         try:
@@ -89,7 +89,7 @@ class Nudger:
             self._paused_until = ended + max(PAUSE_SECONDS, ended - started)
             with self._counting:
                 self._failed += len(ids)
-                self._unreported[lane] += len(ids)
+                self._unreported[account, lane] += len(ids)
             error = type(failed).__name__
             refusal = broker_replies.refusal_of(failed)
             about = {"problem": refusal.sentence} if refusal else {}
@@ -103,16 +103,20 @@ class Nudger:
             logs.event("nudges_slow", level=30, lane=lane, messages=len(ids))
         return True
 
-    def take_unreported(self) -> dict[int, int]:
-        """Return by lane how many messages the broker did not take since the last call."""
+    def take_unreported(self) -> dict[str, dict[int, int]]:
+        """Return by account and lane how many messages the broker did not take since the last call."""
         with self._counting:
             taken, self._unreported = self._unreported, Counter()
-        return dict(taken)
+        found: dict[str, dict[int, int]] = {}
+        for (account, lane), messages in taken.items():
+            found.setdefault(account, {})[lane] = messages
+        return found
 
-    def give_back(self, unreported: Mapping[int, int]) -> None:
+    def give_back(self, unreported: Mapping[str, Mapping[int, int]]) -> None:
         """Return counts that could not be reported."""
         with self._counting:
-            self._unreported.update(unreported)
+            for account, lanes in unreported.items():
+                self._unreported.update({(account, lane): messages for lane, messages in lanes.items()})
 
     def depths(self) -> dict[int, int]:
         """Return the number of waiting nudges of each lane; raises errors of the broker's library."""

@@ -10,26 +10,31 @@ from typing import Any
 import msgspec
 import redis
 
+from threelane.contract.accounts.account import DEFAULT
+from threelane.contract.accounts.routing import Chosen
 from threelane.contract.message import Draft, Message
-from threelane.contract.prices import Prices, country
+from threelane.contract.prices import country
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import spellings
 from threelane.contract.why_parts import WhyParts
 from threelane.producer import accept as acceptance
+from threelane.producer.drafting import Routed
 from threelane.store import budgets, keys, readable, registry, rows, suppression
 from threelane.store.readable import row
 from threelane.store.record import Field
 from threelane.store.registry import Registration
 from threelane.store.suppression import Entry
 
-_PRINTED = (Field.PRINT, Field.ERASED, Field.DAMAGED)
+_PRINTED = (Field.PRINT, Field.ERASED, Field.DAMAGED, Field.ACCOUNT)
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     """A message that would be accepted; ``repeated``: it was accepted before, and is not sent again.
 
     ``parts_saved``, ``characters_cut``, ``text_cut``, ``why_parts``, ``template`` and those of the opt-out line are as
-    in ``Accepted``.
+    in ``Accepted``.  ``account`` is the name of the account that it would be sent through, or was accepted for,
+    ``route`` the name of the route that chose it and ``stand_by`` that of its stand-by; all are "" if the installation
+    has one account.
     """
 
     id: str
@@ -49,6 +54,9 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     template: str = ""
     opt_out: str = ""
     opt_out_parts: int = 0
+    account: str = ""
+    route: str = ""
+    stand_by: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -56,10 +64,11 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
 
-def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Prices) -> list[Rehearsed | Refusal]:
-    """Return the result that accept would have for each draft; ``over`` checks the budgets for all together."""
-    if not drafts:
+def rehearse(client: redis.Redis, routed: Sequence[Routed], now: int) -> list[Rehearsed | Refusal]:
+    """Return the result that accept would have for each message; ``over`` checks the budgets for all together."""
+    if not routed:
         return []
+    drafts = [one.draft for one in routed]
     with client.pipeline(transaction=False) as pipe:
         spelled = [spellings(draft.message.to) for draft in drafts]
         pipe.hmget(keys.SUPPRESSED, [number for one in spelled for number in one])
@@ -78,8 +87,8 @@ def rehearse(client: redis.Redis, drafts: Sequence[Draft], now: int, prices: Pri
     ]
     producers = {draft.message.producer for draft in drafts if draft.message.producer}
     rights = {name: registry.rights(client, name) for name in producers}
-    found = zip(stored, entries, strict=True)
-    return [_answer(draft, listed, record, now, prices, rights) for (draft, record), listed in found]
+    found = zip(stored, routed, entries, strict=True)
+    return [_answer(one._replace(draft=draft), listed, record, now, rights) for (draft, record), one, listed in found]
 
 
 def _stored(draft: Draft, reply: Any, of_other: Any) -> tuple[Draft, Mapping[str, str]]:
@@ -105,13 +114,13 @@ def over(client: redis.Redis, estimates: Counter[tuple[str, str]], now: int) -> 
 
 
 def _answer(
-    draft: Draft,
+    routed: Routed,
     entries: Sequence[Entry],
     record: Mapping[str, str],
     now: int,
-    prices: Prices,
     rights: Mapping[str, Registration | None],
 ) -> Rehearsed | Refusal:
+    draft, chosen = routed.draft, routed.chosen
     sms, known, erased = draft.message, record.get(Field.PRINT), record.get(Field.ERASED)
     where = country(sms.to)
     if known is None and (record.get(Field.DAMAGED) or record.get(Field.CODE) == readable.CODE):
@@ -122,6 +131,9 @@ def _answer(
         return refused
     if known is None and not sms.legal_notice and (entry := _forbidding(entries, sms, now)):
         return acceptance.suppressed(entry)
+    if known is not None:  # it stays where it is, whatever the routes say now
+        chosen = Chosen(record.get(Field.ACCOUNT) or DEFAULT)
+    prices, several = routed.routes.prices(chosen.account), not routed.routes.is_single
     return Rehearsed(
         id=sms.id,
         lane=sms.lane,
@@ -140,6 +152,9 @@ def _answer(
         template=draft.template,
         opt_out=draft.opt_out,
         opt_out_parts=draft.opt_out_parts,
+        account=chosen.account if several else "",
+        route=chosen.rule,
+        stand_by=chosen.stand_by,
     )
 
 

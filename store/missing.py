@@ -45,6 +45,14 @@ def count(client: redis.Redis, kind: Count, lanes: Mapping[int, int], now: int, 
         pipe.execute()
 
 
+def count_each(client: redis.Redis, kind: Count, accounts: Mapping[str, Mapping[int, int]], now: int) -> None:
+    """Count messages by account and lane, all at once; raises RedisError."""
+    with client.pipeline(transaction=False) as pipe:
+        for account, lanes in accounts.items():
+            queue(pipe, kind, lanes, now, keys.space_of(account))
+        pipe.execute()
+
+
 def recent(entries: Mapping[bytes, bytes], now: int) -> list[Missing]:
     """Return what the hash has of the last minutes."""
     known = {rows.text(name): rows.number(value) for name, value in entries.items()}

@@ -38,6 +38,8 @@ class Field(StrEnum):
     TRACE = "trace"  # a W3C traceparent
     SCHEMA = "schema"  # of the body, if it is above 1
     ACCOUNT = "account"  # the account at the gateway that it is sent through, since schema 3; the default one has none
+    STAND_BY = "stand_by"  # the name of the account, or "default", that takes it if ACCOUNT surely did not send it
+    ROUTE = "route"  # the name of the route that chose ACCOUNT
     LEDGER = "ledger"  # the name under which the cost centre's credits are counted, if not its own
     PERIOD = "period"  # the day whose budgets it counts in
     COUNTED = "counted"  # its amount in the budgets, millionths of a credit

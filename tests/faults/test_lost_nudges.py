@@ -41,7 +41,7 @@ class Losing:
         self._broker, self._share, self._rng = broker, share, Random(7)
         self.lost: list[bytes] = []
 
-    def publish(self, lane: int, bodies: Sequence[bytes], account: str) -> None:
+    def publish(self, lane: int, bodies: Sequence[bytes], account: str = "") -> None:
         for body in bodies:
             if self._rng.random() < self._share:
                 self.lost.append(body)

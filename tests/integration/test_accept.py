@@ -96,9 +96,9 @@ class WatchingNudger(Nudger):
         self.client = client
         self.seen: list[bytes | None] = []
 
-    def publish(self, lane: int, ids: Any) -> bool:
+    def publish(self, lane: int, ids: Any, account: str | None = None) -> bool:
         self.seen += [self.client.hget(keys.record(one), "status") for one in ids]
-        return super().publish(lane, ids)
+        return super().publish(lane, ids, account)
 
 
 def test_a_broker_that_is_away_makes_a_nudge_late_and_no_message_lost(

@@ -407,7 +407,7 @@ def test_a_broker_that_answers_byte_by_byte_holds_a_call_no_longer_than_its_time
     call.join(15)
 
     assert [False] == returned
-    assert (1, {1: 1}) == (nudger.unpublished, nudger.take_unreported())
+    assert (1, {"": {1: 1}}) == (nudger.unpublished, nudger.take_unreported())
 
 
 def test_a_slow_broker_is_skipped_as_long_as_it_took(place: Broker, nudgers: Callable[..., Nudger]) -> None:
@@ -425,7 +425,7 @@ def test_a_slow_broker_is_skipped_as_long_as_it_took(place: Broker, nudgers: Cal
     now[0] += 2
     nudger._broker = healthy
     assert nudger.publish(1, IDS[:1])
-    assert (5, {1: 5}) == (nudger.unpublished, nudger.take_unreported())
+    assert (5, {"": {1: 5}}) == (nudger.unpublished, nudger.take_unreported())
 
 
 def test_counts_of_a_parent_are_not_reported_by_its_child_too(nudgers: Callable[..., Nudger]) -> None:
@@ -433,7 +433,7 @@ def test_counts_of_a_parent_are_not_reported_by_its_child_too(nudgers: Callable[
     nudger = nudgers()
     nudger._broker = Away()  # type: ignore[assignment]
     nudger.publish(1, IDS[:3])
-    assert {1: 3} == nudger.take_unreported()
-    nudger.give_back({1: 3})
+    assert {"": {1: 3}} == nudger.take_unreported()
+    nudger.give_back({"": {1: 3}})
     nudger.forget()
     assert {} == nudger.take_unreported()

@@ -65,7 +65,7 @@ def test_a_change_of_a_producer_is_read_within_a_minute(client: redis.Redis, red
     with Producer(settings(redis_server)) as shop:
         assert isinstance(shop.try_send(NATIONAL, "Hello"), Refused)
         registry.put(client, "shop", numbers="national:ZA")
-        remembered = shop._enqueuer._readings._producers
+        remembered = shop._enqueuer._drafter._readings._producers
         remembered["shop"] = (remembered["shop"][0] - FRESH_MS, remembered["shop"][1])
         shop.send(NATIONAL, "Hello")
 

@@ -17,8 +17,6 @@ from threelane.contract.refusal import Code, Refusal
 from threelane.contract.subscriber import spellings, subscriber
 from threelane.interfaces.command.line import app
 from threelane.operations.doctor import diagnose
-from threelane.producer import rehearse
-from threelane.producer.accept import ANY_PRICE
 from threelane.store import find, keys, suppression
 from threelane.store.find import Filter
 from threelane.store.suppression import IMPORT, OPERATOR, STOP, Entry, Respelt
@@ -94,7 +92,7 @@ def test_entries_of_earlier_versions_forbid_every_spelling(system: System, forme
     list_formerly(system, former)
 
     assert [True, True] == [refuses(system, former), refuses(system, present)]
-    assert isinstance(rehearse.rehearse(system.sync, [system.draft(to=present)], system.now, ANY_PRICE)[0], Refusal)
+    assert isinstance(system.rehearse(system.draft(to=present)), Refusal)
     assert [False, False] == [claims(system, waiting), claims(system, old)]
     assert [OPERATOR] == [one.source for one in suppression.why(system.sync, present)]
     assert [(present, 1)] == [(one.number, len(one.entries)) for one in suppression.every(system.sync)]
@@ -213,7 +211,7 @@ def test_a_repeated_id_of_an_earlier_version_is_no_conflict(system: System) -> N
         (answer,) = system.accept([draft])
         assert isinstance(answer, Accepted)
         assert (first, True) == (answer.id, answer.repeated)
-        assert not isinstance(rehearse.rehearse(system.sync, [draft], system.now, ANY_PRICE)[0], Refusal)
+        assert not isinstance(system.rehearse(draft), Refusal)
     (other,) = system.accept([system.draft(to=FORMER, client_message_id="order1", text="Bye")])
     assert isinstance(other, Refusal)
     assert Code.CONFLICT == other.code

@@ -216,7 +216,7 @@ def test_an_accept_without_an_answer_from_redis_is_traced_as_failed(application:
     """A trace is read most when something went wrong."""
     now = traced.now()
     traced._enqueuer.now = lambda: now  # type: ignore[method-assign]
-    traced._enqueuer._prices_at = traced._enqueuer._wording._lines_at = now
+    traced._enqueuer._drafter._routes_at = traced._enqueuer._drafter._wording._lines_at = now
     traced._client = redis.Redis(port=free_port())
     with pytest.raises(Unavailable):
         traced.send(TO, "Hello")

@@ -21,7 +21,10 @@ from threelane.contract.window import Windows
 from threelane.producer import pause as pausing
 from threelane.producer.accept import Admission, accept
 from threelane.producer.cancel import Cancelled, cancel
+from threelane.producer.drafting import Routed, Source
+from threelane.producer.rehearse import Rehearsed, rehearse
 from threelane.producer.reschedule import Moved, move
+from threelane.producer.routes import NOT_CHOSEN, Routes, own_account
 from threelane.store import keys, suppression
 from threelane.store.find import Filter
 from threelane.store.keys import HERE, Space
@@ -162,6 +165,12 @@ class System:
 
     def accept(self, drafts: list[Draft]) -> list[Admission]:
         return accept(self.sync, drafts, self.now, space=self.space)
+
+    def rehearse(self, draft: Draft) -> Rehearsed | Refusal:
+        """Return the result that accept would have."""
+        routes = Routes(own_account(self.settings))
+        (found,) = rehearse(self.sync, [Routed(draft, NOT_CHOSEN, routes, Source({}, self.now, None))], self.now)
+        return found
 
     def take(self, **fields: Any) -> str:
         """Accept one message; returns its id."""

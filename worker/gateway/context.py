@@ -12,7 +12,7 @@ import redis.asyncio
 from threelane.contract.window import Windows
 from threelane.producer.nudge import Nudger
 from threelane.runtime.clock import RedisClock
-from threelane.store import missing
+from threelane.store import keys, missing
 from threelane.store.tally import Count
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.outcome import AttemptOutcome
@@ -88,5 +88,6 @@ class WorkerContext:
             await asyncio.to_thread(self.nudger.publish, lane, lanes[lane])
         if unpublished := self.nudger.take_unreported():
             async with self.client.pipeline(transaction=False) as pipe:
-                missing.queue(pipe, Count.UNPUBLISHED, unpublished, self.clock.now(), self.settings.space)
+                for account, messages in unpublished.items():
+                    missing.queue(pipe, Count.UNPUBLISHED, messages, self.clock.now(), keys.space_of(account))
                 await pipe.execute()

@@ -1,0 +1,193 @@
+"""Drafting: each message is parsed and gets its account, by what this process has read from Redis for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import redis
+
+from threelane.contract import countries, message, phone, prices, senders
+from threelane.contract.accounts.routing import Chosen
+from threelane.contract.message import Draft, Message
+from threelane.contract.reading import Reading
+from threelane.contract.refusal import Refusal
+from threelane.contract.text import Alphabet
+from threelane.contract.wording import Wording
+from threelane.producer import routes as routing
+from threelane.producer.outage import call
+from threelane.producer.readings import Readings
+from threelane.producer.routes import Routes
+from threelane.producer.wording import StoredWording
+from threelane.runtime import logs
+from threelane.runtime.settings import ProducerSettings
+from threelane.store.access import Holder
+
+PRICES_MS = 60_000  # after which prices, accounts and routes are read again
+ROUTES_MS = 100  # the same before a message is refused because of its account
+
+
+class Source(NamedTuple):
+    """What a message is parsed from; ``now`` is the time of the call, in milliseconds."""
+
+    raw: Mapping[str, Any]
+    now: int
+    holder: Holder | None
+
+    @property
+    def names_account(self) -> bool:
+        """Whether the caller may know the names of accounts: a producer that only has a key to the API may not."""
+        return self.holder is None or self.holder.key.may_view
+
+
+class Routed(NamedTuple):
+    """A message to accept, its account, and what both follow from, in case the routes change meanwhile."""
+
+    draft: Draft
+    chosen: Chosen
+    routes: Routes
+    source: Source
+
+    @property
+    def id(self) -> str:
+        """The id of the message."""
+        return self.draft.message.id
+
+    @property
+    def lane(self) -> int:
+        """Its lane."""
+        return self.draft.message.lane
+
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """What the messages of one call of accept have in common: lane, account and version of the routes."""
+        return self.lane, self.chosen.account, self.routes.version
+
+
+class Drafter:
+    """Parses messages and chooses their accounts; threads may share it."""
+
+    def __init__(
+        self, settings: ProducerSettings, connection: Callable[[], redis.Redis], numbers: Reading | None
+    ) -> None:
+        """Take ``connection``, which returns the Redis client or raises when it is closed."""
+        self._settings = settings
+        self._redis = connection
+        self._readings = Readings(settings.reading, numbers)
+        self._wording = StoredWording()
+        self._numeric_countries = settings.numeric_countries
+        self._countries = settings.allowed_countries
+        self._own = routing.own_account(settings)
+        self.routes = Routes(self._own)
+        self._routes_at = 0
+
+    def learn(self, now: int, window: Iterable[Any], holder: Holder | None) -> None:
+        """Read what the parsing of these messages needs from Redis: nothing of it is read once they are accepted."""
+        if now - self._routes_at > PRICES_MS:
+            call(lambda: self.read_routes(now))
+        self._readings.learn(window, self._name(holder), self._redis, now)
+        self._wording.learn(window, self._redis, now)
+
+    def read_routes(self, now: int) -> None:
+        """Read accounts, routes and prices; raises RedisError."""
+        self.routes, self._routes_at = routing.read(self._redis(), self._own), now
+
+    def reading(self, holder: Holder | None, now: int) -> Reading:
+        """Return how numbers without + or 00 are read: those of a key, or of this process."""
+        self._readings.learn([{}], self._name(holder), self._redis, now)
+        return self._readings.applying({}, self._name(holder), holder)
+
+    def wording(self, message: Mapping[str, Any], now: int) -> Wording:
+        """Return the stored templates and opt-out lines that a message may need."""
+        self._wording.learn([message], self._redis, now)
+        return self._wording
+
+    def draft(self, source: Source) -> Routed | Refusal:
+        """Return a message with its account, or its refusal, which is logged."""
+        raw = source.raw
+        if type(raw) is not dict and not isinstance(raw, Mapping):  # the latter is slow
+            return message.not_an_object(raw)
+        parsed = self._route(source)
+        found = parsed if isinstance(parsed, Refusal) else self._checked(*parsed, source)
+        if isinstance(found, Refusal):
+            logs.event("refused", code=found.code, field=found.field, to=phone.mask(str(raw.get("to", ""))))
+        return found
+
+    def draft_again(self, before: Routed) -> Routed | Refusal:
+        """Return a message by the routes as they are read now, under the id that it has."""
+        found = self._route(before.source, before.draft)
+        if isinstance(found, Refusal):
+            return found
+        draft, chosen, routes = found
+        fit = routes.fit(draft.message, chosen, names_account=before.source.names_account)
+        return fit if isinstance(fit, Refusal) else Routed(draft, fit, routes, before.source)
+
+    def _checked(self, draft: Draft, chosen: Chosen | None, routes: Routes, source: Source) -> Routed | Refusal:
+        """Return a message that its caller may send, and its account can take."""
+        sms, holder = draft.message, source.holder
+        if refusal := (holder and holder.refuse(sms)) or (self._abroad(sms) if self._countries else None):
+            return refusal
+        found = self._fit(draft, chosen, routes, source)
+        if self._numeric_countries and not isinstance(found, Refusal):
+            return senders.refuse(sms.sender, sms.to, self._numeric_countries) or found
+        return found
+
+    def _fit(self, draft: Draft, chosen: Chosen | None, routes: Routes, source: Source) -> Routed | Refusal:
+        """Return a message that its account can take; it is refused only by routes of this moment."""
+        fit = routes.fit(draft.message, chosen, names_account=source.names_account)
+        if isinstance(fit, Chosen):
+            return Routed(draft, fit, routes, source)
+        if source.now - self._routes_at <= ROUTES_MS:
+            return fit
+        call(lambda: self.read_routes(source.now))
+        return self.draft_again(Routed(draft, routing.NOT_CHOSEN, routes, source))
+
+    def _route(self, source: Source, known: Draft | None = None) -> tuple[Draft, Chosen | None, Routes] | Refusal:
+        """Return a message with its account; its parts are by the letters that the gateway of this account gets.
+
+        ``known`` has the id of a message that was parsed before: the account follows from the id, too.
+        """
+        raw, now, holder = source
+        routes, name, wire_ids = self.routes, self._name(holder), self._settings.wire_ids
+        reading = self._readings.applying(raw, name, holder)
+        centred = _with_centre(raw, self._centre(holder))
+
+        def parse(alphabet: Alphabet, known: Draft | None) -> Draft | Refusal:
+            draft = message.parse(centred, now, name, reading, self._wording, wire_ids, alphabet)
+            return draft if isinstance(draft, Refusal) or known is None else routing.with_id_of(known, draft)
+
+        first: Refusal | None = None
+        for alphabet in routes.alphabets:
+            draft = parse(alphabet, known)
+            if isinstance(draft, Refusal):  # the letters of another account may need fewer parts
+                first = first or draft
+                continue
+            chosen = routes.choose(draft.message, now)
+            own = routes.accounts[chosen.account].alphabet if chosen else alphabet
+            if own != alphabet:
+                draft = parse(own, draft)
+            return draft if isinstance(draft, Refusal) else (draft, chosen, routes)
+        assert first is not None  # an installation has an account
+        return first
+
+    def _name(self, holder: Holder | None) -> str:
+        return holder.key.producer if holder else self._settings.producer
+
+    def _centre(self, holder: Holder | None) -> str:
+        if holder is None:
+            return self._settings.cost_centre
+        return holder.key.cost_centres[0] if holder.key.cost_centres else ""
+
+    def _abroad(self, sms: Message) -> Refusal | None:
+        """Refuse a recipient in a country that this installation does not send to."""
+        if (where := prices.country(sms.to)) in self._countries:
+            return None
+        remedy = f"THREELANE_COUNTRIES={countries.join(sorted({*self._countries, where}))}"
+        return countries.refuse(where, self._countries, "THREELANE_COUNTRIES", remedy)
+
+
+def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
+    """Return the message, with a cost centre if it has none."""
+    if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
+        return raw
+    return {**raw, "cost_centre": centre}
