@@ -174,17 +174,22 @@ def test_a_repeated_call_stays_in_its_account(
     routed: redis.Redis, producer: Producer, redis_server: RedisServer
 ) -> None:
     """Other routes now must not make a second message of it, nor a nudge in a queue where nobody can claim it."""
-    first = producer.send(TO, TEXT, lane=1, client_message_id="order1")
+    sent = {"to": TO, "text": TEXT, "lane": 1, "client_message_id": "order1"}
+    (first,) = producer.send_many([sent])
     accounts.publish(routed, Routing(accounts=ACCOUNTS))
     routed.delete(keys.queue(1, "codes"))
-    again = producer.send(TO, TEXT, lane=1, client_message_id="order1")
-    (rehearsed,) = producer.rehearse([{"to": TO, "text": TEXT, "lane": 1, "client_message_id": "order1"}])
+    (by_old_routes,) = producer.send_many([sent])
+    with Producer(ProducerSettings(redis_url=redis_server.url)) as newer:
+        (by_new_ones,), (rehearsed,) = newer.send_many([sent]), newer.rehearse([sent])
 
-    assert (first.id, "codes", True) == (again.id, again.account, again.repeated)
+    assert isinstance(first, Accepted)
+    for again in (by_old_routes, by_new_ones):
+        assert isinstance(again, Accepted)
+        assert (first.id, "codes", True) == (again.id, again.account, again.repeated)
     assert not isinstance(rehearsed, Refused)
     assert ("codes", True) == (rehearsed.account, rehearsed.repeated)
     assert {first.id: [keys.names(keys.space_of("codes")).QUEUED[1]]} == places(routed)
-    assert ([first.id], []) == (nudged(routed, 1, "codes"), nudged(routed, 1, ""))
+    assert ([first.id] * 2, []) == (nudged(routed, 1, "codes"), nudged(routed, 1, ""))
 
 
 def test_routes_that_change_during_a_bulk_cost_no_message(
