@@ -118,7 +118,7 @@ def _begin(process: Any) -> None:
     queues = app.amqp.queues.consume_from
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane, settings.space.account) in queues)
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
-    reach_or_exit(settings, lambda client: accounts.publish(client, routing))
+    reach_or_exit(settings, lambda client: accounts.publish(client, routing, settings.account))
     own = IDENTITY.announced
     process.hostname = remote_control.node_name(process.hostname, own.name)
     logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)

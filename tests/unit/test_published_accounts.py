@@ -12,6 +12,7 @@ from threelane.store import accounts, audit, keys
 from threelane.store.accounts import Published, UnknownAccount
 from threelane.store.keys import HERE, Space
 from threelane.store.spaces import spaces
+from threelane.worker.process import accounts as file
 
 ONE = Routing(accounts={"default": Account(name="default", gateway="rest", prices="*=2")})
 SEVERAL = Routing(
@@ -104,6 +105,18 @@ def test_removed_accounts_are_read_as_long_as_they_are_known(client: redis.Redis
 
     assert Routing() == accounts.read(client).routing
     assert (HERE, Space(account="bulk"), Space(account="codes")) == spaces(client)
+
+
+def test_the_account_of_the_environment_is_published_by_its_own_workers(client: redis.Redis) -> None:
+    """The environment of another account's workers has other settings for it, or none."""
+    of_others = Routing(accounts={**OTHERS.accounts, "default": Account(name="default", gateway="http")})
+    file.publish(client, of_others, "bulk")
+    assert "http" == accounts.read(client).routing.accounts["default"].gateway
+    file.publish(client, SEVERAL, "default")
+    for routing in (of_others, OTHERS):
+        file.publish(client, routing, "bulk")
+        assert ONE.accounts["default"] == accounts.read(client).routing.accounts["default"]
+        assert {"default", "bulk", "codes"} == {*accounts.read(client).routing.accounts}
 
 
 def test_spaces_are_read_again_after_a_second(client: redis.Redis) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import redis
 
 from threelane.contract import gateways
@@ -72,9 +73,14 @@ def read_accounts(environment: WorkerSettings) -> Accounts:
     return Accounts(routing, every, endpoints, {name: paths for name, paths in missing.items() if paths})
 
 
-def publish(client: redis.Redis, routing: Routing) -> None:
-    """Publish the accounts and routes of this worker's file, for producers; the worker that starts last decides."""
+def publish(client: redis.Redis, routing: Routing, account: str) -> None:
+    """Publish the accounts and routes of this worker's file, for producers; the worker that starts last decides.
+
+    The account of the environment is published as its own workers have it: the environment of others may lack it.
+    """
     before = stored.read(client).routing
+    if account != DEFAULT and (default := before.accounts.get(DEFAULT)):
+        routing = msgspec.structs.replace(routing, accounts={DEFAULT: default, **_without_default(routing)})
     if stored.publish(client, routing):
         logs.event(
             "accounts_published",
@@ -83,6 +89,10 @@ def publish(client: redis.Redis, routing: Routing) -> None:
             removed=sorted({*before.accounts} - {*routing.accounts}),
             routes=[route.name for route in routing.routes],
         )
+
+
+def _without_default(routing: Routing) -> dict[str, Account]:
+    return {name: one for name, one in routing.accounts.items() if name != DEFAULT}
 
 
 def read_accounts_or_exit() -> Accounts:
