@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 import redis
 
+from threelane.contract import features
 from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.keys import RecordKey, Space
@@ -63,23 +65,31 @@ _WHY = {
 }
 
 
+class GatewayStops(NamedTuple):
+    """What the API of an account can stop: what the gateway ``held``, and also what has no gateway id yet."""
+
+    held: bool = True
+    by_our_id: bool = False
+    api: str = ""
+
+
+def stops_of(api: str) -> GatewayStops:
+    """Return what an API can stop."""
+    return GatewayStops(features.able("cancel", api), features.able("cancel by our id", api), api)
+
+
 def cancel(
     client: redis.Redis,
     ids: Sequence[str],
     retention_ms: int,
     now: int,
-    *,
-    gateway_stops: bool = True,
-    by_our_id: bool = False,
-    api: str = "",
+    gateway_of: Callable[[Space], GatewayStops] = lambda _: GatewayStops(),
 ) -> list[Cancelled]:
     """Cancel scheduled and queued messages and dead letters, each atomically; results in order.
 
-    What is being sent, or in doubt, is not retried: its outcome event has its end.
-    ``gateway_stops``: the ``api`` of the gateway can stop messages that the gateway holds; ``by_our_id``: also those
-    whose gateway id is unknown.
+    What is being sent, or in doubt, is not retried: its outcome event has its end.  ``gateway_of`` returns what the
+    gateway of an account can stop.
     """
-    reasons = _WHY | _of_gateway(api, gateway_stops=gateway_stops, by_our_id=by_our_id)
     answers: list[Cancelled] = []
 
     def call(space: Space, ids: Sequence[str]) -> Sequence[str]:
@@ -88,26 +98,27 @@ def cancel(
             records=keys.records(ids),
             now=now,
             keep_ms=retention_ms,
-            gateway_stops=gateway_stops,
-            by_our_id=by_our_id,
+            gateway_stops=gateway_of(space).held,
+            by_our_id=gateway_of(space).by_our_id,
             ids=ids,
         )
 
     for start in range(0, len(ids), SLICE):
         batch = ids[start : start + SLICE]
         placed = in_its_space(batch, call)
-        answers += [_answer(one, reply, reasons) for one, (reply, _) in zip(batch, placed, strict=True)]
+        reasons = {space: _WHY | _of_gateway(gateway_of(space)) for space in {one.space for one in placed}}
+        answers += [_answer(one, reply, reasons[space]) for one, (reply, space) in zip(batch, placed, strict=True)]
     return answers
 
 
-def _of_gateway(api: str, *, gateway_stops: bool, by_our_id: bool) -> dict[Status, str]:
+def _of_gateway(gateway: GatewayStops) -> dict[Status, str]:
     """Return why a message may still be sent that the gateway has, or may have."""
-    may = "it may have been sent"
-    if by_our_id:
+    may, api = "it may have been sent", gateway.api
+    if gateway.by_our_id:
         return {Status.IN_DOUBT: f"{may}: the gateway is requested to stop it, and it is not sent again"}
     if not api:
         return {}
-    if not gateway_stops:
+    if not gateway.held:
         lacks = f"the API of this account ({api}) has no command to stop a message"
         return {
             Status.SENT: f"the gateway has it, and {lacks}",

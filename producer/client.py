@@ -9,20 +9,20 @@ from typing import Any, Self, TypeVar, Unpack
 
 import redis
 
-from threelane.contract import features, schedule
+from threelane.contract import schedule
+from threelane.contract.accounts.account import DEFAULT
 from threelane.contract.errors import ProducerClosed, Refused
 from threelane.contract.fields import known_batch_name
 from threelane.contract.keywords import MessageFields, MessageMapping
+from threelane.contract.message import Draft
 from threelane.contract.reading import INTERNATIONAL, Reading, parse_reading
 from threelane.contract.refusal import Refusal
-from threelane.contract.text import Alphabet
-from threelane.contract.wording import Wording
 from threelane.producer import cancel as cancelling
 from threelane.producer import pause as pausing
 from threelane.producer import rehearse as rehearsing
 from threelane.producer import reschedule as rescheduling
 from threelane.producer.accept import Accepted
-from threelane.producer.cancel import Cancelled
+from threelane.producer.cancel import Cancelled, stops_of
 from threelane.producer.enqueue import Enqueuer
 from threelane.producer.events import ProducerEvents
 from threelane.producer.nudge import Nudger
@@ -76,7 +76,6 @@ class Producer:
         reading = _reading(numbers, self._settings.country)
         self._client = connect(self._settings)
         self._is_closed = False
-        self._api = self._settings.gateway
         self.nudger = Nudger(self._settings)
         self._enqueuer = Enqueuer(self._settings, self.nudger, self._redis, reading)
 
@@ -142,20 +141,15 @@ class Producer:
         self._check_open()
         return call(lambda: registry.readings(self._redis(), [producer])[0]) if producer else None
 
-    def estimate(self, to: str, parts: int) -> int:
-        """Return the estimated cost of parts to a number, digits only, in millionths of a credit."""
+    def estimate(self, to: str, parts: int, account: str = "") -> int:
+        """Return the estimated cost of parts to a number, digits only, through an account: millionths of a credit."""
         self._check_open()
-        return self._enqueuer.estimate(to, parts)
+        return self._enqueuer.estimate(to, parts, account or DEFAULT)
 
-    def wording(self, message: Mapping[str, Any]) -> Wording:
-        """Return the stored templates and opt-out lines that a message may need, to show its text without sending."""
+    def preview(self, message: Mapping[str, Any]) -> Draft | Refusal:
+        """Return the message as handsets will show it, with its parts; it is not sent, and no right is checked."""
         self._check_open()
-        return self._enqueuer.wording(message)
-
-    @property
-    def alphabet(self) -> Alphabet:
-        """The letters that the gateway gets without Unicode: any other makes a text UCS-2."""
-        return self._settings.alphabet
+        return self._enqueuer.preview(message)
 
     def over_budgets(self, estimates: Counter[tuple[str, str]]) -> dict[str, int]:
         """Return the exceeded budgets and by how much (millionths), for estimates by cost centre and producer."""
@@ -178,11 +172,8 @@ class Producer:
     def cancel(self, ids: Sequence[str]) -> list[Cancelled]:
         """Cancel messages by id; each result says whether it was cancelled, or why it was too late."""
         ids = _list(ids)
-        now, keep, api = self.now(), self._settings.retention_ms, self._api
-        stops, by_our_id = features.able("cancel", api), features.able("cancel by our id", api)
-        return call(
-            lambda: cancelling.cancel(self._redis(), ids, keep, now, gateway_stops=stops, by_our_id=by_our_id, api=api)
-        )
+        now, keep, apis = self.now(), self._settings.retention_ms, self._enqueuer.apis()
+        return call(lambda: cancelling.cancel(self._redis(), ids, keep, now, lambda space: stops_of(apis(space))))
 
     def cancel_all(
         self, *, batch: str = "", tag: str = "", to: str = "", producer: str = "", lane: int = 0

@@ -13,7 +13,6 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.reading import Reading
 from threelane.contract.refusal import Refusal
 from threelane.contract.text import Alphabet
-from threelane.contract.wording import Wording
 from threelane.producer import routes as routing
 from threelane.producer.outage import call
 from threelane.producer.readings import Readings
@@ -83,10 +82,14 @@ class Drafter:
 
     def learn(self, now: int, window: Iterable[Any], holder: Holder | None) -> None:
         """Read what the parsing of these messages needs from Redis: nothing of it is read once they are accepted."""
-        if now - self._routes_at > PRICES_MS:
-            call(lambda: self.read_routes(now))
+        self.refresh(now)
         self._readings.learn(window, self._name(holder), self._redis, now)
         self._wording.learn(window, self._redis, now)
+
+    def refresh(self, now: int) -> None:
+        """Read accounts, routes and prices once a minute."""
+        if now - self._routes_at > PRICES_MS:
+            call(lambda: self.read_routes(now))
 
     def read_routes(self, now: int) -> None:
         """Read accounts, routes and prices; raises RedisError."""
@@ -97,10 +100,11 @@ class Drafter:
         self._readings.learn([{}], self._name(holder), self._redis, now)
         return self._readings.applying({}, self._name(holder), holder)
 
-    def wording(self, message: Mapping[str, Any], now: int) -> Wording:
-        """Return the stored templates and opt-out lines that a message may need."""
-        self._wording.learn([message], self._redis, now)
-        return self._wording
+    def preview(self, raw: Mapping[str, Any], now: int) -> Draft | Refusal:
+        """Return a message with its parts, by the letters of its account; whether it may be sent is not checked."""
+        self.learn(now, [raw], None)
+        found = self._route(Source(raw, now, None))
+        return found if isinstance(found, Refusal) else found[0]
 
     def draft(self, source: Source) -> Routed | Refusal:
         """Return a message with its account, or its refusal, which is logged."""

@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from threelane.contract.accounts.account import DEFAULT, stored
 from threelane.contract.errors import Refused
+from threelane.contract.message import Draft
 from threelane.contract.reading import Reading
 from threelane.contract.refusal import Refusal
-from threelane.contract.wording import Wording
 from threelane.producer import accept as acceptance
 from threelane.producer import rehearse as rehearsing
 from threelane.producer.accept import AcceptResult, Admission, Place
@@ -30,6 +30,7 @@ from threelane.runtime.settings import ProducerSettings
 from threelane.store import keys, missing
 from threelane.store.access import Holder
 from threelane.store.countries import SeenCountries
+from threelane.store.keys import Space
 from threelane.store.tally import Count
 
 MOST_TRIES = 5  # of a message during whose calls the routes change
@@ -123,9 +124,14 @@ class Enqueuer:
         """Return how numbers without + or 00 are read: those of a key, or of this process."""
         return self._drafter.reading(holder, self.now())
 
-    def wording(self, message: Mapping[str, Any]) -> Wording:
-        """Return the stored templates and opt-out lines that a message may need."""
-        return self._drafter.wording(message, self.now())
+    def preview(self, message: Mapping[str, Any]) -> Draft | Refusal:
+        """Return a message with the parts that it would have."""
+        return self._drafter.preview(message, self.now())
+
+    def apis(self) -> Callable[[Space], str]:
+        """Return a function that returns the API of a space's account, as of the last minute."""
+        self._drafter.refresh(self.now())
+        return self._drafter.routes.api
 
     def estimate(self, to: str, parts: int, account: str = DEFAULT) -> int:
         """Return the estimated cost of parts to a number, in millionths of a credit, by the prices last read."""

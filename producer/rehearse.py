@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import redis
 
-from threelane.contract.accounts.account import DEFAULT
+from threelane.contract.accounts.account import CREDITS, DEFAULT
 from threelane.contract.accounts.routing import Chosen
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import country
@@ -34,7 +34,7 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     ``parts_saved``, ``characters_cut``, ``text_cut``, ``why_parts``, ``template`` and those of the opt-out line are as
     in ``Accepted``.  ``account`` is the name of the account that it would be sent through, or was accepted for,
     ``route`` the name of the route that chose it and ``stand_by`` that of its stand-by; all are "" if the installation
-    has one account.
+    has one account.  The estimate is in millionths of the account's ``currency``.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
     route: str = ""
     stand_by: str = ""
+    currency: str = CREDITS
 
     @property
     def accepted(self) -> bool:
@@ -155,6 +156,7 @@ def _answer(
         account=chosen.account if several else "",
         route=chosen.rule,
         stand_by=chosen.stand_by,
+        currency=routed.routes.currency(chosen.account),
     )
 
 

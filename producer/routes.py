@@ -9,7 +9,7 @@ import redis
 
 from threelane.contract import features, prices
 from threelane.contract.accounts import routing as routings
-from threelane.contract.accounts.account import DEFAULT, Account, stored
+from threelane.contract.accounts.account import CREDITS, DEFAULT, Account, stored
 from threelane.contract.accounts.routing import Chosen
 from threelane.contract.message import Draft, Message
 from threelane.contract.prices import Prices
@@ -17,6 +17,7 @@ from threelane.contract.refusal import Code, Owner, Refusal
 from threelane.runtime.settings import Settings
 from threelane.store import accounts, keys, rows
 from threelane.store.accounts import Published
+from threelane.store.keys import Space
 
 NOT_CHOSEN = Chosen(DEFAULT)
 """The account of every message of an installation that has one; its records name none."""
@@ -31,7 +32,7 @@ class Routes:
         self, own: Account, published: Published = NOTHING, learned: Mapping[str, Mapping[bytes, bytes]] = {}
     ) -> None:
         """Take the account of this process's settings, which applies until others are published."""
-        self._published = published
+        self._own, self._published = own, published
         self.accounts = published.routing.accounts or {own.name: own}
         self.version = published.version
         self.is_single = not published.routing.accounts
@@ -64,6 +65,16 @@ class Routes:
         if isinstance(found, Refusal) and not names_account:
             return features.refuse(sms, self.accounts[chosen.account].gateway) or found
         return found
+
+    def api(self, space: Space) -> str:
+        """Return the API of a space's account; that of this process's settings if its account is not in use."""
+        known = self.accounts.get(space.account or DEFAULT, self._own)
+        return known.gateway
+
+    def currency(self, account: str) -> str:
+        """Return the currency of an account; credits for one that is no longer in use."""
+        known = self.accounts.get(account)
+        return known.currency if known else CREDITS
 
     def prices(self, account: str = DEFAULT) -> Prices:
         """Return the prices of an account; the default ones for an account that is no longer in use."""

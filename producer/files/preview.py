@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from threelane.contract import message
+from threelane.contract.message import Draft
 from threelane.contract.refusal import Refusal
-from threelane.contract.text import GSM_7, Alphabet
-from threelane.contract.wording import Wording
 from threelane.producer.files.row import FileRow
 
 ROWS = 3
@@ -26,19 +24,19 @@ class Shown(NamedTuple):
     encoding: str
 
 
-Words = Callable[[Mapping[str, Any]], Wording]  # of a row: the templates and opt-out lines that it may need
+Preview = Callable[[Mapping[str, Any]], Draft | Refusal]  # of a row: the message that it makes, which is not sent
 
 
-def first_messages(rows: Iterable[FileRow], now: int, words: Words, alphabet: Alphabet = GSM_7) -> list[Shown]:
+def first_messages(rows: Iterable[FileRow], preview: Preview) -> list[Shown]:
     """Return the first messages that the rows make."""
-    return list(islice(_messages(rows, now, words, alphabet), ROWS))
+    return list(islice(_messages(rows, preview), ROWS))
 
 
-def _messages(rows: Iterable[FileRow], now: int, words: Words, alphabet: Alphabet) -> Iterator[Shown]:
+def _messages(rows: Iterable[FileRow], preview: Preview) -> Iterator[Shown]:
     for row in rows:
         if isinstance(row.content, Refusal):
             continue
-        draft = message.parse(row.content, now, wording=words(row.content), alphabet=alphabet)
+        draft = preview(row.content)
         if isinstance(draft, Refusal):
             continue
         sms = draft.message

@@ -160,7 +160,7 @@ OF_REDIS: dict[str, Callable[[Producer], Any]] = {
     "events": lambda one: one.events("orders", "web-1"),
     "now": lambda one: one.now(),
     "query": lambda one: one.query(lambda client: client.ping()),
-    "wording": lambda one: one.wording({}),
+    "preview": lambda one: one.preview({}),
 }
 
 

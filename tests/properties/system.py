@@ -20,7 +20,7 @@ from threelane.contract.refusal import Refusal
 from threelane.contract.window import Windows
 from threelane.producer import pause as pausing
 from threelane.producer.accept import Admission, accept
-from threelane.producer.cancel import Cancelled, cancel
+from threelane.producer.cancel import Cancelled, GatewayStops, cancel
 from threelane.producer.drafting import Routed, Source
 from threelane.producer.rehearse import Rehearsed, rehearse
 from threelane.producer.reschedule import Moved, move
@@ -192,7 +192,7 @@ class System:
         return list(self.run(settle(self.client, ended, self.settings.keeping, self.now, space=self.space)).each)
 
     def cancel(self, ids: list[str], *, gateway_stops: bool = True) -> list[Cancelled]:
-        return cancel(self.sync, ids, self.settings.retention_ms, self.now, gateway_stops=gateway_stops)
+        return cancel(self.sync, ids, self.settings.retention_ms, self.now, lambda _: GatewayStops(gateway_stops))
 
     def move(self, message_id: str, due_at: int) -> Moved | Refusal:
         return move(self.sync, message_id, due_at, self.now)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.workbooks import HEADER, number, row, sheet, text, workbook
+from threelane.contract import message
 from threelane.contract.errors import Refused
 from threelane.contract.fields import BY_SPELLING
 from threelane.contract.refusal import Code, Refusal, invalid
-from threelane.contract.wording import PLAIN
 from threelane.interfaces.command.bulk.reading import confirmed
 from threelane.interfaces.command.bulk.refused_file import MOST_SHOWN, RefusedRows
 from threelane.producer.files import bulk, dialect, encoding, headers, refused
@@ -234,7 +234,7 @@ def test_a_refused_row_is_no_earlier_row_of_its_recipient() -> None:
 def test_the_first_messages_are_shown_as_handsets_show_them() -> None:
     """With the number to which each one goes; a row that is refused is left out."""
     rows = [FileRow(1, 2, invalid("to", "no", "no")), FileRow(2, 3, {"to": f"+{A}", "text": "Hi", "from": "ACME"})]
-    (shown,) = first_messages(rows, NOW, lambda _: PLAIN)
+    (shown,) = first_messages(rows, lambda row: message.parse(row, NOW))
 
     assert (2, f"+{A}", "ACME", "Hi", 1) == shown[:5]
 

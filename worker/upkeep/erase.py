@@ -20,7 +20,7 @@ import redis.asyncio
 from redis.exceptions import ResponseError
 
 from threelane.contract.subscriber import spellings
-from threelane.producer.cancel import cancel
+from threelane.producer.cancel import GatewayStops, cancel
 from threelane.runtime import logs
 from threelane.store import events, inbox, keys, registry, rows, suppression, texted
 from threelane.store.events import Reply
@@ -110,7 +110,7 @@ def erase(
                     client.zrem(keys.names(space).REPLY_HALVES, parts)
     if stop:
         waiting = [one for one, answer in left.items() if answer == Erasing.WAITS]
-        results = cancel(client, waiting, retention_ms, now, gateway_stops=False)
+        results = cancel(client, waiting, retention_ms, now, lambda _: GatewayStops(held=False))
         erased.cancelled = sum(one.answer == "cancelled" for one in results)
         for ids in _batches(iter(waiting)):
             left = {one: answer for one, answer in left.items() if one not in ids}

@@ -23,9 +23,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 def show_first(producer: Producer, job: Job, opened: BufferedReader, *, as_json: bool) -> None:
     """Print how the file is read, and the first messages that no run has sent; the file is at its start again."""
     rows = with_known(producer, job.rows(opened), Earlier(job.name, "", 0))
-    found = first_messages(
-        (row for row in rows if not row.is_known), producer.now(), producer.wording, producer.alphabet
-    )
+    found = first_messages((row for row in rows if not row.is_known), producer.preview)
     opened.seek(0)
     if as_json:
         print_json({"first_messages": [one._asdict() for one in found]})
