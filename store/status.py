@@ -21,7 +21,7 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     each retry; ``charge_millionths`` is the gateway's charge in millionths of a credit.  ``erased_at`` is when number
     and text were erased, after which ``to`` is empty.  ``bypassed`` is the source of the suppression that a legal
     notice bypassed; ``reports`` are the network's reports, each with its time (ms) and status.  A record that cannot be
-    read has the code ``damaged_record``.
+    read has the code ``damaged_record``.  ``account`` is the account that it is sent through, "" for the default one.
     """
 
     id: str
@@ -49,6 +49,7 @@ class MessageStatus(msgspec.Struct, frozen=True, kw_only=True):
     bypassed: str = ""
     reports: tuple[str, ...] = ()
     erased_at: int = 0
+    account: str = ""
 
     @property
     def is_failure(self) -> bool:
@@ -99,4 +100,5 @@ def _status(message_id: str, record: Mapping[str, str]) -> MessageStatus:
         bypassed=text(Field.BYPASSED),
         reports=tuple(text(Field.REPORTS).splitlines()),
         erased_at=number(Field.ERASED),
+        account=text(Field.ACCOUNT),
     )

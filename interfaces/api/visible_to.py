@@ -1,7 +1,8 @@
 """Visible to: what a key may read of numbers and evidence that are not its producer's own.
 
 A producer reads the numbers of its own messages, which it gave.  Numbers of others, which operator keys see, are masked
-without the right ``texts``; the reasons of suppressions are left out without the right ``evidence``.
+without the right ``texts``; the reasons of suppressions are left out without the right ``evidence``.  The names of
+accounts are for keys that see all producers' messages.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def reads_numbers_of(key: ApiKey, producer: str) -> bool:
 
 def message(key: ApiKey, one: MessageStatus) -> Any:
     """Return a status as this key may read it."""
+    one = _of_account(key, one)
     return one if reads_numbers_of(key, one.producer) else _masked(one, one.to)
 
 
@@ -39,6 +41,7 @@ def messages(key: ApiKey, found: Sequence[FoundMessage]) -> list[Any]:
 
 def story(key: ApiKey, one: Story) -> Any:
     """Return a story as this key may read it: the number is masked in all its texts, too."""
+    one = msgspec.structs.replace(one, message=_of_account(key, one.message))
     return one if reads_numbers_of(key, one.producer) else _masked(one, one.message.to)
 
 
@@ -50,6 +53,11 @@ def entries(key: ApiKey, found: Sequence[Entry]) -> list[Entry]:
 def listed_number(key: ApiKey, number: str) -> str:
     """Return a number of the suppression list as this key may read it."""
     return number if key.may_read_numbers else phone.mask(number)
+
+
+def _of_account(key: ApiKey, one: MessageStatus) -> MessageStatus:
+    """Return a status without its account, unless the key may read it: accounts are the operator's, not a tenant's."""
+    return one if key.may_view else msgspec.structs.replace(one, account="")
 
 
 def _masked(value: Any, number: str) -> Any:
