@@ -86,6 +86,8 @@ def answer_json(answer: Any, **more: Any) -> dict[str, Any]:
     if isinstance(answer, Refused):
         return more | {"accepted": False} | refusal_json(answer)
     fields: dict[str, Any] = msgspec.to_builtins(answer.explained() if isinstance(answer, Accepted) else answer)
+    if isinstance(answer, Accepted) and answer.account:
+        fields["account"] = answer.account
     return more | {"accepted": True} | fields
 
 

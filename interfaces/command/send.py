@@ -17,9 +17,10 @@ from threelane.interfaces.command.caller import (
     open_producer,
 )
 from threelane.interfaces.command.printing import Json, err, out, print_json, print_line
-from threelane.interfaces.command.values import duration_in
+from threelane.interfaces.command.values import credits, duration_in
 from threelane.producer.accept import Accepted
 from threelane.producer.outage import Unavailable
+from threelane.producer.rehearse import Rehearsed
 from threelane.runtime.exits import Exit
 
 
@@ -54,6 +55,9 @@ def send(
         ),
     ] = None,
     field: Annotated[list[str] | None, typer.Option(help="Any other field, as name=value; repeatable.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print account, parts, cost or refusal; send nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Enqueue one message."""
@@ -73,13 +77,16 @@ def send(
     fields = each_once(options | field_options(field))
     with open_producer() as producer:
         try:
-            (answer,) = producer.send_rows([fields])
+            (answer,) = producer.rehearse([fields]) if dry_run else producer.send_rows([fields])
         except Unavailable as away:
             give_up(away, as_json)
     if as_json:
-        print_json(answer_json(answer))
+        print_json(answer_json(answer) | ({"dry_run": True} if dry_run else {}))
+    elif isinstance(answer, Rehearsed):
+        out.print(_rehearsed(answer), soft_wrap=True, markup=False, highlight=False)
     elif isinstance(answer, Accepted):
         line = f"{answer.status} [bold]{answer.id}[/] lane {answer.lane}, {answer.parts} part(s) {answer.encoding}"
+        line += f", account {answer.account}" if answer.account else ""
         out.print(line, soft_wrap=True)
         if answer.characters_cut:
             print_line(f"cut: {answer.characters_cut} characters, {answer.text_cut!r}")
@@ -90,6 +97,23 @@ def send(
     else:
         err.print(f"refused {answer}", markup=False)
     raise typer.Exit(Exit.OK if answer.accepted else Exit.REFUSED)
+
+
+def _rehearsed(answer: Rehearsed) -> str:
+    """Return what would happen to a message, in a line."""
+    if answer.repeated:
+        return f"it was accepted before: {answer.id}; nothing would be sent" + _through(answer)
+    cost = f"about {credits(answer.estimate_millionths)} {answer.currency}"
+    parts = f"{answer.parts} part(s) {answer.encoding}, {cost}"
+    return f"it would be accepted: lane {answer.lane}, {parts}{_through(answer)}; nothing was sent"
+
+
+def _through(answer: Rehearsed) -> str:
+    if not answer.account:
+        return ""
+    by = f" by the route {answer.route}" if answer.route else ""
+    stand_by = f", stand-by {answer.stand_by}" if answer.stand_by else ""
+    return f", account {answer.account}{by}{stand_by}"
 
 
 def _wording(answer: Accepted) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from threelane.interfaces.command.account_table import print_accounts
 from threelane.interfaces.command.bulk.job import Duplicates, Names, Reading, examined, make_job, own_fields
 from threelane.interfaces.command.bulk.paused import find_paused, print_paused
 from threelane.interfaces.command.bulk.planning import nothing_sent, plan_run
@@ -34,6 +35,7 @@ from threelane.interfaces.command.template import stored_text
 from threelane.interfaces.command.values import duration_in
 from threelane.producer.files import bulk as bulk_file
 from threelane.producer.files import canary as canaries
+from threelane.producer.files.accounts import Accounts
 from threelane.producer.files.bulk import COUNTRY
 from threelane.producer.files.countries import Countries
 from threelane.producer.files.encoding import UnknownEncoding
@@ -117,6 +119,7 @@ def bulk(
     except ValueError as no_share:
         wrong(f"--max-fail {no_share}")
     counts: Counter[str] = Counter(accepted=0, refused=0, repeated=0, parts=0)
+    accounts = Accounts()
     with reported(file, counts, as_json=as_json), open_producer() as producer, file.open("rb") as given:
         job = job.with_settings(producer)
         # The steps: how the file is read; what the run would do; then a dry run, or the canary and the rest.
@@ -131,7 +134,7 @@ def bulk(
             is_finished = False
             if dry_run:
                 countries = Countries()
-                rehearse(producer, planned, opened, refused, counts, countries, as_json=as_json)
+                rehearse(producer, planned, opened, refused, counts, countries, accounts, as_json=as_json)
             else:
                 sending = Sending(producer, planned, opened, refused, counts, as_json=as_json)
                 if canary:
@@ -143,7 +146,8 @@ def bulk(
     if not as_json:
         print_refused(refused)
         print_countries(countries)
-        print_line(summary(counts, dry_run=dry_run))
+        print_accounts(accounts)
+        print_line(summary(counts, accounts, dry_run=dry_run))
         print_paused(paused)
     if is_finished:
         err.print(finished(job.name, planned.plan.sent), markup=False, highlight=False, soft_wrap=True)

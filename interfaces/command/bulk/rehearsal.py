@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from io import BufferedReader
+from typing import Any
 
 from threelane.contract.errors import Refused
 from threelane.interfaces.command.bulk.extra_parts import ExtraParts
@@ -16,6 +17,7 @@ from threelane.interfaces.command.printing import err, print_json, print_line
 from threelane.interfaces.command.values import credits
 from threelane.producer.client import Producer
 from threelane.producer.files import intake
+from threelane.producer.files.accounts import Accounts
 from threelane.producer.files.countries import Countries
 from threelane.producer.rehearse import Rehearsed
 
@@ -27,6 +29,7 @@ def rehearse(
     refused: RefusedRows,
     counts: Counter[str],
     countries: Countries,
+    accounts: Accounts,
     *,
     as_json: bool,
 ) -> None:
@@ -42,11 +45,18 @@ def rehearse(
         if isinstance(answer, Rehearsed) and not answer.repeated:
             estimates[answer.cost_centre, answer.producer] += answer.estimate_millionths
             countries.add(answer.country, answer.parts, answer.estimate_millionths)
+            accounts.add(answer)
             extra_parts.add(answer)
     counts["estimate_millionths"] = estimates.total()
     over = producer.over_budgets(estimates)
     if as_json:
-        report = {"countries": countries.by_cost(), "over_budgets": over, "extra_parts": extra_parts.lines()}
+        report: dict[str, Any] = {
+            "countries": countries.by_cost(),
+            "over_budgets": over,
+            "extra_parts": extra_parts.lines(),
+        }
+        if by_account := accounts.by_messages():
+            report["accounts"] = by_account
         report |= in_json(find_paused(producer, run.plan))
         print_json({"summary": counts, **report, "dry_run": True})
     else:

@@ -7,12 +7,14 @@ from collections import Counter
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from threelane.contract.accounts.account import CREDITS
 from threelane.contract.errors import Refused
 from threelane.interfaces.command.bulk.refused_file import RefusedRows
 from threelane.interfaces.command.printing import err, out, print_line
 from threelane.interfaces.command.terminal import Table
 from threelane.interfaces.command.values import credits, shown_at
 from threelane.producer.accept import Accepted
+from threelane.producer.files.accounts import Accounts
 from threelane.producer.files.intake import Known
 from threelane.producer.rehearse import Rehearsed
 from threelane.store.batches import Batch
@@ -47,7 +49,7 @@ def print_refused(refused: RefusedRows) -> None:
         print_line(f"and {refused.number - len(refused.first):,} more: --json prints all")
 
 
-def summary(counts: Counter[str], *, dry_run: bool) -> str:
+def summary(counts: Counter[str], accounts: Accounts, *, dry_run: bool) -> str:
     new, parts = counts["accepted"] - counts["repeated"], counts["parts"]
     others = f"{counts['refused']} refused"
     if counts["repeated"]:
@@ -59,7 +61,8 @@ def summary(counts: Counter[str], *, dry_run: bool) -> str:
         others = f"{counts['cut']} cut to fit, {others}"
     if not dry_run:
         return f"{new} accepted ({parts} parts), {others}"
-    cost = f"about {credits(counts['estimate_millionths'])} credits"
+    sums = accounts.by_currency() or {CREDITS: counts["estimate_millionths"]}
+    cost = "about " + " and ".join(f"{credits(amount)} {currency}" for currency, amount in sums.items())
     return f"{new} would be accepted ({parts} parts, {cost}), {others}; nothing was sent"
 
 

@@ -31,7 +31,7 @@ from threelane.producer.files.progress import delete_progress
 from threelane.producer.outage import Answer
 from threelane.runtime.exits import Exit
 
-_TRY_AGAIN = frozenset({Code.BUDGET, Code.LIMIT, Code.FULL, Code.CONFLICT})
+_TRY_AGAIN = frozenset({Code.BUDGET, Code.LIMIT, Code.FULL, Code.CONFLICT, Code.NO_ROUTE})
 """Refusals of rows that a further run of the same job may send: after a while, or with --send-changed."""
 
 
@@ -119,6 +119,8 @@ class Sending:
             count(self._counts, answer)
             if isinstance(answer, Accepted) and not answer.repeated and not isinstance(row.content, Refusal):
                 to = str(row.content["to"]).removeprefix("+")
-                self.countries.add(country_of(to), answer.parts, self._producer.estimate(to, answer.parts))
+                self.countries.add(
+                    country_of(to), answer.parts, self._producer.estimate(to, answer.parts, answer.account)
+                )
             self._last = row.number
             yield row, answer
