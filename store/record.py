@@ -38,7 +38,7 @@ class Field(StrEnum):
     TRACE = "trace"  # a W3C traceparent
     SCHEMA = "schema"  # of the body, if it is above 1
     ACCOUNT = "account"  # the account at the gateway that it is sent through, since schema 3; the default one has none
-    STAND_BY = "stand_by"  # the name of the account, or "default", that takes it if ACCOUNT surely did not send it
+    STAND_BY = "stand_by"  # the name of the account that may take it over, once; "default" is that of the environment
     ROUTE = "route"  # the name of the route that chose ACCOUNT
     LEDGER = "ledger"  # the name under which the cost centre's credits are counted, if not its own
     PERIOD = "period"  # the day whose budgets it counts in
@@ -48,6 +48,8 @@ class Field(StrEnum):
     FIRST = "first"  # when the first attempt started
     TOKEN = "token"  # of the attempt in progress
     FAULTS = "faults"  # attempts in which Threelane's own code failed before the request left
+    # of a message with a stand-by, from claim until settle or blame proves that the gateway did not take this attempt
+    UNSURE = "unsure"  # the token of the first attempt that the gateway may have taken; then it stays with its account
     # from settle
     GATEWAY_ID = "gateway_id"
     SENT = "sent"  # when
@@ -80,6 +82,8 @@ class Field(StrEnum):
     FORMER_CHARGE = "former_charge"  # of that attempt, if it is known; CHARGE includes it
     # from redrive
     REDRIVEN = "redriven"  # when
+    # from take over
+    DIVERTED = "diverted"  # the name of the account that it came from, attempts there, when, and why: diverted.py
     # from any move off the plain path
     WAITING = "waiting"  # lane, cause and since when it waits: waiting.py
     # from any move to its batch's pause

@@ -136,6 +136,7 @@ class System:
         self.settings = settings
         self.now = START
         self._drafts = 0
+        self._attempts = 0
         self.can_look_up = False  # True: an internal error is looked up before its retry
         self.space = settings.space
         self.names = keys.names(self.space)
@@ -203,7 +204,8 @@ class System:
 
     def attempt(self, message_id: str, outcome: AttemptOutcome, lane: int = 3) -> None:
         """Do all that a worker does with a queued message."""
-        (claimed,) = self.claim(lane, [message_id], f"token of {message_id}").claimed
+        self._attempts += 1
+        (claimed,) = self.claim(lane, [message_id], f"token {self._attempts}").claimed
         assert [True] == self.settle([Settlement(claimed, outcome, self.judge(claimed, outcome))])
 
     def outcomes(self, message_id: str) -> list[dict[str, str]]:

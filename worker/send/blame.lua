@@ -5,7 +5,7 @@
 -- ARG   now, again_at (of a retry), wait (seconds until then), look_up_at (of a doubt), keep_ms (of dead letters), most
 --       (such attempts), faults
 -- ->    for each its new state, or '' when it was settled elsewhere
-local answers, FIELDS = {}, fields(Field.token, Field.faults, Field.waits)
+local answers, FIELDS = {}, fields(Field.token, Field.faults, Field.waits, Field.unsure, Field.stand_by)
 local ERROR = {Field.reason, FaultCode.internal_error, Field.owner, Owner.operator}
 
 each(ARG.faults, function(i, one)
@@ -23,6 +23,7 @@ each(ARG.faults, function(i, one)
     return
   end
   if one[Fault.has_left] then
+    if known.stand_by then write_first(record, Field.unsure, token ~= '' and token or id) end
     if move(record, id, known, Status.in_doubt, ARG.look_up_at, Field.doubted, ARG.now, Field.text, text,
       Field.code, FaultCode.unprocessed, unpack(ERROR)) then
       count(Count.in_doubt .. known.lane .. ':' .. FaultCode.unprocessed)
@@ -30,6 +31,7 @@ each(ARG.faults, function(i, one)
     end
     return
   end
+  if token ~= '' and known.unsure == token then drop(record, Field.unsure) end
   local faults = (tonumber(known.faults) or 0) + 1
   if faults >= ARG.most then
     if move(record, id, known, Status.dead, ARG.now, Field.faults, faults, Field.ended, ARG.now, Field.text, text,

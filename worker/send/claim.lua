@@ -20,6 +20,8 @@ local claimed_at, lease_until = written(now), written(ARG.lease_until)
 
 local RETRY_HELD = lane == '1' and 5000 or 60000  -- most ms until a message whose sender or prefix is on hold is claimed again
 
+local CERTAIN = {}
+
 local held, narrow, lengths = in_force(), false, {}
 
 -- Hold the blocks of numbers in which accept found a run of neighbours: producers may not write holds. As it is an
@@ -236,7 +238,9 @@ each(ids, function(i, id)
       local attempt, first = tostring((tonumber(known.attempt) or 0) + 1), known.first or claimed_at
       local queued_at = scores[i] or claimed_at
       furthest = math.max(furthest, tonumber(queued_at))
-      move(record, id, known, Status.sending, lease_until, Field.token, token, Field.attempt, attempt, Field.first, first)
+      local doubt = known.stand_by and not known.unsure and {Field.unsure, token} or CERTAIN  -- until its answer is recorded
+      move(record, id, known, Status.sending, lease_until, Field.token, token, Field.attempt, attempt, Field.first, first,
+        unpack(doubt))
       entries[#entries + 1] = claimed(id, known, attempt, first, queued_at)
       if probes then
         redis.call('HDEL', KEY.breaker, Breaking.passes)

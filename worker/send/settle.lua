@@ -7,14 +7,15 @@
 -- ->    for each settlement 1, 2 when it was cancelled meanwhile and is not tried again, or 0 when the message has another
 --       token: it was settled elsewhere; the scopes that are on
 --       hold from now; the scopes that no longer are
-local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id, Field.former_id}
+local answers, read_fields = {}, {Field.token, Field.to, Field.waits, Field.gateway_id, Field.former_id,
+  Field.unsure}
 local is_watched = #ARG.holds > 0 or how_many() > 0 or of_table('HLEN', KEY.holds) ~= 0
 if is_watched then
   read_fields[#read_fields + 1] = Field.country
   read_fields[#read_fields + 1] = Field.producer
 end
 local FIELDS = fields(unpack(read_fields))
-if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, Field.former_id, unpack(PAID)) end
+if ARG.assumes then FIELDS = fields(Field.token, Field.to, Field.waits, Field.gateway_id, Field.former_id, Field.unsure, unpack(PAID)) end
 
 -- A bad end came before this response, and was not taken for that of this attempt: it is, and the next poll finds it.
 -- -> when to poll, if it is so; else the given time
@@ -49,6 +50,7 @@ each(ARG.settlements, function(i, one)
     local keep_ms, counts, entry, since = one[Settling.keep_ms], one[Settling.counts], one[Settling.entry], one[Settling.expected]
     local is_cancelled = known.status == Status.cancelled and to ~= Status.cancelled
     answers[i] = is_cancelled and 2 or 1
+    if known.unsure == one[Settling.token] and one[Settling.is_unsent] then drop(record, Field.unsure) end
     if keep_ms > 0 and not is_cancelled then keep_for(record, keep_ms) end
     if counts ~= '' and not is_cancelled then count(counts) end
     if entry ~= '' then suppress(known.to, cjson.decode(entry), 1) end

@@ -27,6 +27,7 @@ from threelane.worker.gateway.summary import short
 from threelane.worker.process.settings import Keeping
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.judge import Decision
+from threelane.worker.send.unsent import is_unsent
 
 STRUCK_OUT_MS = 90 * 24 * 3600 * 1000  # a number may be reassigned to another person
 
@@ -63,6 +64,7 @@ class Settling(Item, frozen=True):
     mark: str  # of its producer as the one that texted this person: texted.py
     mark_ms: int  # how long it is kept
     producer: str
+    is_unsent: bool  # the gateway certainly did not take this attempt
 
 
 class Settled(NamedTuple):
@@ -194,6 +196,7 @@ def _settling(one: Settlement, keeping: Keeping, now: int, mark: str) -> Settlin
         mark,
         texted.KEPT_MS + expected - now if mark else 0,
         claimed.message.producer,
+        is_unsent(one.outcome, decision.rule),
     )
 
 
