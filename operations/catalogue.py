@@ -15,6 +15,7 @@ from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
 from threelane.runtime.connections import Closed
 from threelane.store import inbox, keys, limits, replies
+from threelane.store.diverted import Why
 from threelane.store.events import Route
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -114,6 +115,7 @@ LABELS = {
     "producer": Label("the producers with the highest charges", frozenset({"none"}), MOST),
     "country": Label("the countries with the highest charges", frozenset({"none"}), MOST),
     "cause": Label("what a message waits for", frozenset(CAUSES)),
+    "why": Label("why an account could not send", frozenset(Why)),
     "limit": Label("the limit for which a connection was closed: see docs/security.md", frozenset(Closed)),
     "limited": Label("what the limit concerns", frozenset(LIMITED)),
     "action": Label(
@@ -137,7 +139,7 @@ LABELS = {
     "result": Label(
         "the result",
         frozenset(
-            {"moved", "noted", "repeated", "late", "never_sent", "unknown", "adopted", "queued", "ask", "dead"}
+            {"moved", "noted", "repeated", "late", "never_sent", "left", "unknown", "adopted", "queued", "ask", "dead"}
             | {"told", "accepted", "refused", "incomplete", "part", "dropped", *REPLIES, *PostVerdict, *breaking.Probe}
         ),
     ),
@@ -266,6 +268,14 @@ METRICS = (
     Metric("threelane_returned", COUNTER, _EXPORTER, ("lane", "code"),
            "Accepted messages that the gateway then refused for the account, back on their lane",
            "How many messages are sent again, once, after a lack of credit or a limit?"),
+    Metric("threelane_diverted", COUNTER, _EXPORTER, ("lane", "why"),
+           "Unsent messages of an account that could not send, taken over by its stand-by",
+           "How much did the stand-by take, and why?"),
+    Metric("threelane_taken_over", COUNTER, _EXPORTER, ("lane", "why"), "Unsent messages that a stand-by took over",
+           "What does this account send for others?"),
+    Metric("threelane_reported_by_both", COUNTER, _EXPORTER, ("lane",),
+           "Reports on a message from the account that it left unsent: two gateways may have it",
+           "Did a gateway take what it refused?"),
     Metric("threelane_reopened_doubts", COUNTER, _EXPORTER, ("lane",), "Sent messages that the gateway no longer knows",
            "Does the gateway deny messages that it accepted?"),
     Metric("threelane_renamed", COUNTER, _EXPORTER, ("lane",),

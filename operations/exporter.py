@@ -56,6 +56,17 @@ _COUNTS = {
         "Accepted messages that the gateway then refused for the account, back on their lane",
         ("lane", "code"),
     ),
+    "diverted": (
+        "threelane_diverted",
+        "Unsent messages of an account that could not send, taken over by its stand-by",
+        ("lane", "why"),
+    ),
+    "taken_over": ("threelane_taken_over", "Unsent messages that a stand-by took over", ("lane", "why")),
+    "reported_by_both": (
+        "threelane_reported_by_both",
+        "Reports on a message from the account that it left unsent: two gateways may have it",
+        ("lane",),
+    ),
     "reopened": ("threelane_reopened_doubts", "Sent messages that the gateway no longer knows", ("lane",)),
     "renamed": ("threelane_renamed", "Sent messages that the gateway knows by another of its ids", ("lane",)),
     "hidden": (

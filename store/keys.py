@@ -31,6 +31,8 @@ DeliveryKey = NewType("DeliveryKey", str)
 TextedKey = NewType("TextedKey", str)
 BatchKey = NewType("BatchKey", str)  # of a batch itself, or of its rows
 StreamKey = NewType("StreamKey", str)  # of events, or of the inbox
+WaitingKey = NewType("WaitingKey", str)  # these two of another account than that of a script
+TallyKey = NewType("TallyKey", str)
 
 
 class Key(StrEnum):
@@ -68,6 +70,7 @@ class Key(StrEnum):
     SWEEP = "sweep"
     SWEEPING = "sweeping"
     NUDGES = "nudges"
+    STAND_BY_TURN = "stand-by-turn"
     ERASING = "erasing"
     COPYING = "copying"
     SUPPRESSED = "suppressed"
@@ -197,6 +200,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.SWEEPING: KeyKind("string", "lock: one sweep at a time", "", "before the next sweep", by_account=True),
     Key.NUDGES: KeyKind("hash", "messages without a nudge of the last 15 minutes: <kind>:<lane> -> how many; "
                         "<kind>:<lane>:at -> when the last, ms: missing.py", by_account=True),
+    Key.STAND_BY_TURN: KeyKind("string", "lock: one worker of an account at a time takes over what waits in others", "",
+                               "before the next", by_account=True),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
     Key.COPYING: KeyKind("string", "lock: one round of copying outcomes to batches per hour", "", "an hour"),
     # who must not get messages must not get them through another account either; so are limits, budgets and prefixes
@@ -349,12 +354,12 @@ class Names:
         self.AWAITING = by_lane(Key.AWAITING, space)
         self.PAUSED = IndexKey(key(Key.PAUSED, space=space))
         self.PAUSED_ORDER = key(Key.PAUSED_ORDER, space=space)
-        self.WAITING = key(Key.WAITING, space=space)
+        self.WAITING = WaitingKey(key(Key.WAITING, space=space))
         self.STOPPING = key(Key.STOPPING, space=space)
         self.FORMER = {one: IndexKey(f"{PREFIX}{INDEXES[one]}{_mark(space)}") for one in _OF_ALL_LANES}
         """The indexes of all lanes that version 0.1 wrote for the default account; workers move their ids:
         worker/upkeep/adopt.py.  Those of other accounts are empty."""
-        self.TALLY = key(Key.TALLY, space=space)
+        self.TALLY = TallyKey(key(Key.TALLY, space=space))
         self.HOLDS = key(Key.HOLDS, space=space)
         self.SUSPECTS = key(Key.SUSPECTS, space=space)
         self.RATE = key(Key.RATE, space=space)
@@ -362,6 +367,7 @@ class Names:
         self.SWEEP = key(Key.SWEEP, space=space)
         self.SWEEPING = key(Key.SWEEPING, space=space)
         self.NUDGES = key(Key.NUDGES, space=space)
+        self.STAND_BY_TURN = key(Key.STAND_BY_TURN, space=space)
         self.LANE_1_WORKER = key(Key.LANE_1_WORKER, space=space)
         self.VISIBILITY = key(Key.VISIBILITY, space=space)
         self.OWNERS = key(Key.OWNERS, space=space)
@@ -388,6 +394,7 @@ PAUSED, PAUSED_ORDER, WAITING = OF_DEFAULT.PAUSED, OF_DEFAULT.PAUSED_ORDER, OF_D
 TALLY, HOLDS, SUSPECTS, RATE = OF_DEFAULT.TALLY, OF_DEFAULT.HOLDS, OF_DEFAULT.SUSPECTS, OF_DEFAULT.RATE
 CLAIMED, SWEEP, SWEEPING = OF_DEFAULT.CLAIMED, OF_DEFAULT.SWEEP, OF_DEFAULT.SWEEPING
 NUDGES, LANE_1_WORKER = OF_DEFAULT.NUDGES, OF_DEFAULT.LANE_1_WORKER
+STAND_BY_TURN = OF_DEFAULT.STAND_BY_TURN
 VISIBILITY, OWNERS, PRICES = OF_DEFAULT.VISIBILITY, OF_DEFAULT.OWNERS, OF_DEFAULT.PRICES
 BALANCE, BALANCE_TURN, BALANCE_PROBE = OF_DEFAULT.BALANCE, OF_DEFAULT.BALANCE_TURN, OF_DEFAULT.BALANCE_PROBE
 BURN, ACCOUNT_REQUESTS = OF_DEFAULT.BURN, OF_DEFAULT.ACCOUNT_REQUESTS

@@ -51,6 +51,9 @@ class Count(StrEnum):
     REOPENED = "reopened", "lane"  # sent messages that the gateway no longer knows
     HIDDEN = "hidden"  # accepted messages that no look-up found within the longest grace period
     RETURNED = "returned", "lane", "code"  # sent messages that go back to their lane, refused for the account
+    DIVERTED = "diverted", "lane", "why"  # taken over by the stand-by of this account, which could not send them
+    TAKEN_OVER = "taken_over", "lane", "why"  # from an account that could not send them
+    REPORTED_BY_BOTH = "reported_by_both", "lane"  # reports of the account that a message left, unsent as it seemed
     RENAMED = "renamed", "lane"  # sent messages that the gateway knows by another of its ids
     RESOLVED = "resolved", "to"
     LATE = "late", "lane"

@@ -24,6 +24,7 @@ LAYERS = (
     "worker.reply",
     "worker.doubt",
     "worker.dead",
+    "worker.standby",
     "worker.webhooks",
     "worker.upkeep",
     "worker.app",

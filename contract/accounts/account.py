@@ -56,6 +56,11 @@ def stored(name: str) -> str:
     return "" if name == DEFAULT else name
 
 
+def shown(account: str) -> str:
+    """Return the name of an account as people and metrics have it; "", as in keys and records, is the default one."""
+    return account or DEFAULT
+
+
 def nearest(word: str, known: list[str]) -> str:
     """Return a hint at the known word that was probably meant, or the list of all."""
     near = get_close_matches(word, known, n=1)

@@ -47,7 +47,7 @@ def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
     fields = [f"{kind}:{lane}" for kind in ("accepted", "parts", "repeated", "lapsed", "swept") for lane in keys.LANES]
     fields += ["redriven:1", "cancelled:1", "late:1", "bypassed:1", "reserved:2", "charged_parts:1", "lifted"]
     fields += ["refused:105", "to:1:sent", "retried:1:901", "dead:122:recipient", "in_doubt:1:lost", "resolved:queued"]
-    fields += ["returned:1:301"]
+    fields += ["returned:1:301", "diverted:1:hold", "taken_over:1:hold", "reported_by_both:1"]
     fields += [
         "unknown:no_receipt:gateway",
         "held:account",

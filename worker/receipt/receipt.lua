@@ -7,14 +7,16 @@
 -- what carries the gateway's id of that attempt, or none, changes only what that attempt cost.
 -- A message that was sent again from doubt may have two copies: what carries another id than that of the attempt which
 -- counts changes only what the other copy cost, unless it says that the other copy is delivered.
--- A message of another account is unknown here: two accounts may give the same id.
--- KEYS  records   ARG  now, keep_ms, poll_ms (until its status is polled), holds (`place`: of its report), reports
+-- A message of another account is unknown here: two accounts may give the same id. One that left this account, unsent as
+-- it seemed, is reported: then this gateway had it all the same.
+-- KEYS  records   ARG  now, default (the name of the default account), keep_ms, poll_ms (until its status is polled), holds (`place`: of its report), reports
 -- ->    for each 'moved', 'returned', 'noted' (no move), 'repeated', 'late' (it ended before), 'earlier' (of the attempt
---       before), 'never_sent' or 'unknown'; after a space, its trace if it has one; and the scopes that are on hold now
+--       before), 'never_sent', 'left' (its stand-by took it over) or 'unknown'; after a space, its trace if it has one; and the scopes that are on hold now
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
 local FIELDS = fields(Field.attempt, Field.network, Field.sent, Field.gateway_id, Field.rank, Field.charge_rank,
-  Field.reports, Field.gateway_due, Field.trace, Field.former_id, Field.former_status, Field.resent, unpack(PAID))
+  Field.reports, Field.gateway_due, Field.trace, Field.former_id, Field.former_status, Field.resent, Field.diverted, unpack(PAID))
 local OF_RETURN = {Field.expires, Field.redriven, Field.body, Field.to}
+local FORMER = (ARG.account ~= '' and ARG.account or ARG.default) .. ' '
 local TO_LANE = {[Status.sending] = true, [Status.in_doubt] = true, [Status.sent] = true, [Status.scheduled] = true}
 local WAITS = {[Status.queued] = true, [Status.paused] = true}
 local now, came_at, holds = ARG.now, written(ARG.now), {}
@@ -190,7 +192,14 @@ each(ARG.reports, function(i, report)
   answers[i] = ReceiptResult.unknown
   local record = KEY.records[i]
   local known = read(record, FIELDS)
-  if not known.status or not is_own(known) then return end
+  if not known.status then return end
+  if not is_own(known) then
+    if known.diverted and string.find(known.diverted, FORMER, 1, true) == 1 and report[Reported.to] ~= '' then
+      count_of(Count.reported_by_both, known.lane)
+      answers[i] = ReceiptResult.left
+    end
+    return
+  end
   answers[i] = known.attempt and apply(i, report, record, known) or ReceiptResult.never_sent
   if known.trace then answers[i] = answers[i] .. ' ' .. known.trace end
 end, function(report) return report[Reported.id] end)

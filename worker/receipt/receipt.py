@@ -11,6 +11,7 @@ from typing import Any
 
 import redis.asyncio
 
+from threelane.contract.accounts.account import DEFAULT, shown
 from threelane.contract.refusal import Owner
 from threelane.runtime import logs
 from threelane.runtime.tracing import Tracer
@@ -44,6 +45,7 @@ class ReceiptResult(StrEnum):
     EARLIER = "earlier"  # of the attempt before it was returned
     LATE = "late"  # the message ended before
     NEVER_SENT = "never_sent"
+    LEFT = "left"  # its stand-by took it over, although this gateway had it
     UNKNOWN = "unknown"
 
 
@@ -80,6 +82,7 @@ def _receipt(
     *,
     records: Sequence[RecordKey],
     now: int,
+    default: str,
     keep_ms: int,
     poll_ms: int,
     holds: Sequence[Holding],
@@ -98,7 +101,7 @@ async def receive(
 ) -> list[str]:
     """Apply reports of an account; returns the effect of each, a `ReceiptResult`.
 
-    A message of another account is unknown.
+    A message of another account is unknown; that its stand-by took one over which this gateway had is an error.
 
     A status of the account holds it in the same step, so that a message which returns to its lane waits there.
     """
@@ -109,6 +112,7 @@ async def receive(
         client,
         records=keys.records(one.id for one in reports),
         now=now,
+        default=DEFAULT,
         keep_ms=keeping.keep,
         poll_ms=keeping.first_poll,
         holds=[holding(hold, place, now) for place, hold in enumerate(holds, 1) if hold],
@@ -126,6 +130,9 @@ async def receive(
     back = [one for one, into in pairs if into == ReceiptResult.RETURNED]
     each = ({"id": one.id, "network_status": one.network_status, "gateway_id": one.gateway_id} for one in back)
     logs.events("returned", each, level=logging.WARNING)
+    both = [one for one, into in pairs if into == ReceiptResult.LEFT]
+    about = {"account": shown(space.account), "owner": Owner.GATEWAY}
+    logs.events("reported_by_both", ({"id": one.id, "gateway_id": one.gateway_id} | about for one in both), level=40)
     for one, (result, _, trace) in zip(reports, answers, strict=True):
         if tracer and trace:
             tracer.record("receipt", trace, began_ns, id=one.id, network_status=one.network_status, result=result)

@@ -37,7 +37,7 @@ class BeatReport(NamedTuple):
     ``gateway`` identifies the breaker that it shares, and ``fault`` is why only this worker sends nothing, or empty.
     ``fingerprint`` identifies its credentials, and ``not_ready`` is why it claims nothing, or empty.  ``pid``,
     ``started`` (ms) and ``incarnation`` identify the process.  ``dropped`` is what it found in the queues that is no
-    nudge: when the last (ms), and how many by problem, or empty.
+    nudge: when the last (ms), and how many by problem, or empty.  ``account`` is that which it serves, as in keys.
     """
 
     lanes: Sequence[int]
@@ -52,6 +52,7 @@ class BeatReport(NamedTuple):
     started: int = 0
     incarnation: str = ""
     dropped: str = ""
+    account: str = ""
 
 
 def _text(reply: Any) -> str:
@@ -102,6 +103,7 @@ def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
     own = IDENTITY.announced
     return report._replace(
         fingerprint=settings.fingerprint,
+        account=settings.space.account,
         not_ready="; ".join(reason for part, reason in READINESS.reasons.items() if part != GATEWAY),  # it is the fault
         pid=own.pid,
         started=own.started,
