@@ -322,6 +322,7 @@ USERS = (
             Key.SWEEPING,
             Key.NUDGES,
             Key.STAND_BY_TURN,
+            Key.ABSENT,
             Key.ERASING,
             Key.COPYING,
             Key.BALANCE_TURN,

@@ -71,6 +71,7 @@ class Key(StrEnum):
     SWEEPING = "sweeping"
     NUDGES = "nudges"
     STAND_BY_TURN = "stand-by-turn"
+    ABSENT = "absent"
     ERASING = "erasing"
     COPYING = "copying"
     SUPPRESSED = "suppressed"
@@ -202,6 +203,7 @@ KINDS: dict[Key, KeyKind] = {
                         "<kind>:<lane>:at -> when the last, ms: missing.py", by_account=True),
     Key.STAND_BY_TURN: KeyKind("string", "lock: one worker of an account at a time takes over what waits in others", "",
                                "before the next", by_account=True),
+    Key.ABSENT: KeyKind("hash", "account without a worker that is ready -> since when, ms"),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
     Key.COPYING: KeyKind("string", "lock: one round of copying outcomes to batches per hour", "", "an hour"),
     # who must not get messages must not get them through another account either; so are limits, budgets and prefixes
@@ -405,6 +407,7 @@ DEAD = key(Key.DEAD)
 PAUSES = key(Key.PAUSES)
 DAMAGED = key(Key.DAMAGED)
 CEILING = key(Key.CEILING)
+ABSENT = key(Key.ABSENT)
 ERASING = key(Key.ERASING)
 COPYING = key(Key.COPYING)
 SUPPRESSED = key(Key.SUPPRESSED)

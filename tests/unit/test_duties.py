@@ -28,6 +28,7 @@ STOP_WHILE_DRAINING = {
     *("resolve_lane_1", "sample", "hurry"),
     *("look_at_queue_1", "release_lane_1", "look_at_queues"),
     *("confirm", "copy_outcomes", "pauses", "account_requests", "account_vouchers"),
+    "stand_by",
 }
 ANOTHER = """
 from threelane.worker.process.duty import Duty

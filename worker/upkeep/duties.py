@@ -12,6 +12,7 @@ from threelane.worker.process.duty import Duty
 from threelane.worker.receipt import late, poll, stop
 from threelane.worker.reply import confirm, reply
 from threelane.worker.send import recover, windows
+from threelane.worker.standby import relieve
 from threelane.worker.upkeep import (
     adopt,
     beat,
@@ -33,6 +34,7 @@ DUTIES: tuple[Duty[WorkerContext], ...] = (
     look.DUTY_1,
     look.DUTY,
     windows.DUTY,
+    relieve.DUTY,
     adopt.DUTY,
     forget_waits.DUTY,
     pauses.DUTY,

@@ -1,0 +1,164 @@
+"""Relieve: whose messages a stand-by looks at, in which order, and how many it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import redis
+
+from tests.properties.system import System, open_system
+from tests.properties.test_stand_by import ACME, BANK, places, record, take
+from tests.servers import RedisServer
+from threelane.contract.accounts.account import Account
+from threelane.contract.accounts.routing import Routing
+from threelane.store import accounts, keys
+from threelane.store.states import Status
+from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.process.identity import SILENT_MS
+from threelane.worker.standby.ability import ABSENT_MS
+from threelane.worker.standby.relieve import READ_EVERY_MS, Relief
+
+RATE = 3  # parts a second: room for 30 messages
+
+
+@pytest.fixture
+def systems(redis_server: RedisServer, client: redis.Redis) -> Iterator[dict[str, System]]:
+    """Systems of two accounts that are published, each with a worker that reports."""
+    with ExitStack() as opened:
+        made = {}
+        for place, account in enumerate((ACME, BANK)):
+            changes: dict[str, Any] = {"account": account, "parts_per_second": RATE}
+            made[account] = opened.enter_context(open_system(redis_server, **changes))
+            made[account]._drafts = 1_000 * place
+            beat(made[account])
+        accounts.publish(client, Routing(accounts={one: Account(name=one, gateway="http") for one in made}))
+        yield made
+
+
+def beat(system: System, **fields: str) -> None:
+    """Let a worker of an account report."""
+    name = f"worker-of-{system.space.account}"
+    report = {"account": system.space.account, "gateway": "gate", "fingerprint": "login"} | fields
+    system.sync.hset(keys.worker(name), mapping=report)
+    system.sync.zadd(keys.WORKERS, {name: system.now})
+
+
+def relieve(system: System, relief: Relief, lanes: Sequence[int] = keys.LANES) -> dict[int, list[str]]:
+    """Do a round of a worker of the stand-by: it is its turn."""
+    system.sync.delete(system.names.STAND_BY_TURN)
+    found: dict[int, list[str]] = system.run(relief.relieve(system.client, system.settings, lanes, system.now))
+    return found
+
+
+def test_nothing_moves_while_its_account_sends(systems: dict[str, System]) -> None:
+    """The stand-by is idle then."""
+    take(systems[ACME])
+
+    assert {} == relieve(systems[BANK], Relief())
+
+
+def test_lane_1_moves_first_and_lower_lanes_as_far_as_there_is_room(systems: dict[str, System]) -> None:
+    """The stand-by takes what it can send within ten seconds: the rest goes out by itself if its account recovers."""
+    acme, bank = systems[ACME], systems[BANK]
+    news = [take(acme) for _ in range(40)]
+    code = take(acme, lane=1)
+    acme.hold("account", 0)
+
+    taken = relieve(bank, Relief())
+
+    assert {1: [code], 3: news[:30]} == taken
+    assert {} == relieve(bank, Relief()), "its lane is full"
+
+
+def test_what_waits_for_a_retry_moves_too(systems: dict[str, System]) -> None:
+    """Its wait was for a gateway that does not answer."""
+    acme, bank = systems[ACME], systems[BANK]
+    message_id = take(acme)
+    acme.attempt(message_id, AttemptOutcome(OutcomeKind.NOT_REACHED))
+    assert Status.SCHEDULED == record(acme, message_id)["status"]
+    acme.hold("account", 0)
+
+    assert {3: [message_id]} == relieve(bank, Relief())
+    assert [(BANK, Status.QUEUED)] == places(systems, message_id)
+
+
+def test_messages_that_stay_do_not_hide_those_behind_them(systems: dict[str, System], monkeypatch: Any) -> None:
+    """A route without a stand-by has ten thousand newsletters in the same lane."""
+    acme, bank = systems[ACME], systems[BANK]
+    monkeypatch.setattr("threelane.worker.standby.relieve.PAGE", 5)
+    monkeypatch.setattr("threelane.worker.standby.relieve.PAGES", 2)
+    for _ in range(33):
+        acme.take()
+    (message_id, relief) = take(acme), Relief()
+    acme.hold("account", 0)
+
+    rounds = [relieve(bank, relief) for _ in range(5)]
+
+    assert [{}, {}, {}, {3: [message_id]}, {}] == rounds
+
+
+def test_an_account_without_a_worker_is_relieved_after_a_while(systems: dict[str, System]) -> None:
+    """A deployment, which replaces all workers, is waited for; the clock starts when they end, not at a message."""
+    acme, bank, relief = systems[ACME], systems[BANK], Relief()
+    acme.sync.zrem(keys.WORKERS, "worker-of-acme")
+    relieve(bank, relief)
+    message_id = take(acme)
+    assert {} == relieve(bank, relief)
+
+    bank.now += ABSENT_MS
+    assert {3: [message_id]} == relieve(bank, Relief()), "another worker of the stand-by knows since when, too"
+
+    beat(acme)
+    acme.sync.zadd(keys.WORKERS, {"worker-of-acme": bank.now})
+    bank.now += READ_EVERY_MS
+    take(acme)
+    assert {} == relieve(bank, relief)
+    assert [b"default"] == acme.sync.hkeys(keys.ABSENT), "acme is back"
+
+
+def test_a_worker_that_stopped_reporting_counts_as_gone(systems: dict[str, System]) -> None:
+    """Its machine is off."""
+    acme, bank, relief = systems[ACME], systems[BANK], Relief()
+    message_id = take(acme)
+    bank.now += SILENT_MS + 1
+    assert {} == relieve(bank, relief)
+
+    bank.now += ABSENT_MS
+    assert {3: [message_id]} == relieve(bank, relief)
+
+
+def test_a_drained_stand_by_takes_nothing(systems: dict[str, System], client: redis.Redis) -> None:
+    """It takes nothing new, from whom ever."""
+    acme, bank = systems[ACME], systems[BANK]
+    message_id = take(acme)
+    acme.hold("account", 0)
+    accounts.drain(client, BANK, "ops")
+    assert {} == relieve(bank, Relief())
+
+    accounts.use(client, BANK, "ops")
+    assert {3: [message_id]} == relieve(bank, Relief())
+
+
+def test_a_closed_lane_of_the_stand_by_takes_nothing(systems: dict[str, System]) -> None:
+    """Its messages would wait there instead, and never go back."""
+    acme, bank = systems[ACME], systems[BANK]
+    take(acme)
+    code = take(acme, lane=1)
+    acme.hold("account", 0)
+
+    assert {1: [code]} == relieve(bank, Relief(), [1])
+    assert {} == relieve(bank, Relief(), [])
+
+
+def test_one_worker_of_the_stand_by_at_a_time_takes_over(systems: dict[str, System]) -> None:
+    """Ten of them would read the same queue ten times, and find room ten times."""
+    acme, bank = systems[ACME], systems[BANK]
+    message_id = take(acme)
+    acme.hold("account", 0)
+    bank.sync.set(bank.names.STAND_BY_TURN, 1)
+
+    assert {} == bank.run(Relief().relieve(bank.client, bank.settings, keys.LANES, bank.now))
+    assert {3: [message_id]} == relieve(bank, Relief())

@@ -1,0 +1,63 @@
+"""Ability: why an account cannot send, by its holds and the reports of its workers.
+
+A short stop does not count: an account that sends again within seconds is waited for.  Neither does a hold that a
+person set, who may want these messages stopped, whichever account would send them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from threelane.store import rows
+from threelane.store.diverted import Why
+from threelane.worker.account import credentials
+from threelane.worker.account.hold import BY_HAND, Held
+from threelane.worker.gateway import breaking
+from threelane.worker.policy.rule import Scope
+
+ABSENT_MS = 30_000
+"""How long an account has no worker, or none that is ready, before that counts: a deployment replaces its workers."""
+SHORT_MS = 5_000
+"""A hold that is over before this is waited for, as that of a rate limit."""
+_OF_PERSONS = (BY_HAND, rows.CODE)
+
+
+class Reporting(NamedTuple):
+    """What a worker reports: its breaker, its credentials, why it alone sends nothing, why it is not ready."""
+
+    gateway: str
+    fingerprint: str
+    fault: str = ""
+    not_ready: str = ""
+
+
+def is_absent(workers: Collection[Reporting]) -> bool:
+    """Return whether no worker reports that it is ready, which may pass within seconds."""
+    return all(one.not_ready for one in workers)
+
+
+def why_unable(held: Mapping[str, Held], workers: Collection[Reporting], absent_ms: int, now: int) -> Why | None:
+    """Return why an account cannot send, None if it can or may soon; pure.
+
+    ``absent_ms``: how long it has had no worker that is ready.
+    """
+    account = held.get(Scope.ACCOUNT)
+    if account and account.code in _OF_PERSONS:
+        return None
+    if account and not (account.until and account.until - now <= SHORT_MS):
+        return Why.HOLD
+    if not workers:
+        return Why.NO_WORKER if absent_ms >= ABSENT_MS else None
+    reasons = {_why(one, held, absent_ms) for one in workers}
+    if None in reasons:
+        return None
+    return Why.UNREACHABLE if Why.UNREACHABLE in reasons else Why.REFUSED_LOGIN
+
+
+def _why(worker: Reporting, held: Mapping[str, Held], absent_ms: int) -> Why | None:
+    if credentials.scope_of(worker.fingerprint) in held:
+        return Why.REFUSED_LOGIN
+    if worker.fault or breaking.scope_of(worker.gateway) in held:
+        return Why.UNREACHABLE
+    return Why.UNREACHABLE if worker.not_ready and absent_ms >= ABSENT_MS else None

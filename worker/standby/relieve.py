@@ -1,0 +1,200 @@
+"""Relieve: a worker of the account that stands by looks at what waits in accounts that cannot send, and takes it over.
+
+The worker of the stand-by does it, and not one of the account in trouble, which may have none.  It can send at that
+moment, and it takes no more than it can send soon: what is left over goes out through its own account if that recovers.
+A message moves once.  If the stand-by cannot send it either, it waits there: a way back and forth could send it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis.asyncio
+
+from threelane.contract import prices
+from threelane.contract.accounts.account import shown
+from threelane.contract.prices import Prices
+from threelane.store import accounts, keys, rows, waiting
+from threelane.store.diverted import Why
+from threelane.store.keys import LANES, Space
+from threelane.store.spaces import spaces_async
+from threelane.store.waiting import Cause
+from threelane.worker.account import hold
+from threelane.worker.fetch import lanes
+from threelane.worker.gateway.context import WorkerContext
+from threelane.worker.process.duty import Duty
+from threelane.worker.process.identity import SILENT_MS
+from threelane.worker.process.settings import WorkerSettings
+from threelane.worker.standby.ability import Reporting, is_absent, why_unable
+from threelane.worker.standby.take_over import take_over
+
+ROUND_SECONDS = 0.5
+TURN_MS = 450
+READ_EVERY_MS = 2_000  # reports of workers; they change every five seconds
+ROOM_SECONDS = 10  # of the rate: no more waits in the lane of the stand-by
+MOST = 1_000  # messages of a lane in one round
+PAGE, PAGES = 250, 8  # ids of a lane that one round looks at
+_FIELDS = ("account", "gateway", "fingerprint", "fault", "not_ready")
+
+
+class Relief:
+    """What a process remembers from round to round: the reports of workers, and how far it has looked."""
+
+    def __init__(self) -> None:
+        """Remember nothing."""
+        self._absent_since: dict[str, int] = {}  # accounts without a worker that is ready, as keys have them
+        self._reports: dict[str, list[Reporting]] = {}
+        self._read_at = -READ_EVERY_MS
+        self._places: dict[tuple[Space, int, bool], int] = {}  # that follow those which do not move
+
+    async def relieve(
+        self, client: redis.asyncio.Redis, settings: WorkerSettings, open_lanes: Sequence[int], now: int
+    ) -> dict[int, list[str]]:
+        """Take over what this account may; returns by lane the ids to be nudged.
+
+        ``open_lanes`` are those from which this worker may claim now.
+        """
+        own = settings.space
+        others = [one for one in await spaces_async(client) if one != own]
+        if not others or not open_lanes:
+            return {}
+        if not await client.set(keys.names(own).STAND_BY_TURN, 1, nx=True, px=TURN_MS):
+            return {}
+        published = await accounts.read_async(client)
+        if published.is_damaged or shown(own.account) in published.drained:
+            return {}
+        await self._read_reports(client, others, now)
+        others = await _with_messages(client, others)
+        unable = {space: why for space in others if (why := await self._why(client, space, now))}
+        known = await _prices(client, settings) if unable else Prices({})
+        taken: dict[int, list[str]] = {}
+        for lane in open_lanes if unable else ():
+            room = await _room(client, settings, lane)
+            for space, why in unable.items():
+                found = await self._take(client, space, own, lane, room, why, known, now)
+                taken.setdefault(lane, []).extend(found)
+                room -= len(found)
+        return {lane: ids for lane, ids in taken.items() if ids}
+
+    async def _read_reports(self, client: redis.asyncio.Redis, others: Sequence[Space], now: int) -> None:
+        if abs(now - self._read_at) < READ_EVERY_MS:
+            return
+        self._reports, self._read_at = await _reports(client, now), now
+        known = await rows.table_async(client, keys.ABSENT)
+        since = {rows.text(account): rows.number(at) for account, at in known.items()}
+        names = {shown(one.account): is_absent(self._reports.get(one.account, ())) for one in others}
+        self._absent_since = {name: since.get(name, now) for name, is_gone in names.items() if is_gone}
+        new: dict[Any, Any] = {name: at for name, at in self._absent_since.items() if name not in since}
+        if new:
+            await rows.unless_damaged_async(keys.ABSENT, client.hset(keys.ABSENT, mapping=new))
+        if back := [name for name, is_gone in names.items() if name in since and not is_gone]:
+            await client.hdel(keys.ABSENT, *back)
+
+    async def _why(self, client: redis.asyncio.Redis, space: Space, now: int) -> Why | None:
+        held = hold.decode(await hold.read(client, space), now, space)
+        absent_ms = now - self._absent_since.get(shown(space.account), now)
+        return why_unable(held, self._reports.get(space.account, ()), absent_ms, now)
+
+    async def _take(
+        self,
+        client: redis.asyncio.Redis,
+        former: Space,
+        own: Space,
+        lane: int,
+        room: int,
+        why: Why,
+        known: Prices,
+        now: int,
+    ) -> list[str]:
+        """Take over up to ``room`` messages of a lane: those that wait for a worker, then those that are retried."""
+        taken: list[str] = []
+        for retries in (False, True):
+            place = self._places.get((former, lane, retries), 0)
+            for _ in range(PAGES):
+                most = min(PAGE, room - len(taken))
+                if most <= 0:
+                    break
+                ids = await _page(client, former, lane, place, most, retries=retries)
+                found = await take_over(client, former, own, lane, ids, why, known, now) if ids else []
+                taken += found
+                place += len(ids) - len(found)
+                if len(ids) < most:
+                    place = 0  # from the start in the next round: others may move by then
+                    break
+            self._places[former, lane, retries] = place
+        return taken
+
+
+async def _reports(client: redis.asyncio.Redis, now: int) -> dict[str, list[Reporting]]:
+    """Return the reports of the workers that live, by account as keys have it."""
+    found: Any = await rows.unless_damaged_async(
+        keys.WORKERS, client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
+    )
+    workers = [keys.worker(rows.text(name)) for name in found or ()]
+    async with client.pipeline(transaction=False) as pipe:
+        for one in workers:
+            pipe.hmget(one, _FIELDS)
+        replies = await pipe.execute(raise_on_error=False)
+    reports: dict[str, list[Reporting]] = {}
+    for one, reply in zip(workers, replies, strict=True):
+        if values := rows.known(one, reply, None):
+            account, *rest = map(rows.text, values)
+            reports.setdefault(account, []).append(Reporting(*rest))
+    return reports
+
+
+async def _with_messages(client: redis.asyncio.Redis, spaces: Sequence[Space]) -> list[Space]:
+    """Return the accounts in which messages wait for a worker or for a retry."""
+    async with client.pipeline(transaction=False) as pipe:
+        for space in spaces:
+            for lane in LANES:
+                pipe.zcard(keys.names(space).QUEUED[lane])
+                pipe.zlexcount(keys.names(space).WAITING, *waiting.bounds(lane, Cause.RETRY))
+        counts = await pipe.execute()
+    each = len(counts) // len(spaces)
+    return [space for at, space in enumerate(spaces) if any(counts[at * each : (at + 1) * each])]
+
+
+async def _page(
+    client: redis.asyncio.Redis, space: Space, lane: int, place: int, most: int, *, retries: bool
+) -> list[str]:
+    names = keys.names(space)
+    if not retries:
+        return rows.ids(await client.zrange(names.QUEUED[lane], place, place + most - 1))
+    first, after = waiting.bounds(lane, Cause.RETRY)
+    found: Any = await client.zrange(names.WAITING, first, after, bylex=True, offset=place, num=most)
+    return [one.rpartition(":")[2] for one in rows.ids(found)]
+
+
+async def _room(client: redis.asyncio.Redis, settings: WorkerSettings, lane: int) -> int:
+    """Return how many messages more the own lane may have: it sends them soon."""
+    waits: Any = await client.zcard(keys.names(settings.space).QUEUED[lane])
+    return min(MOST, max(1, int(settings.parts_per_second * ROOM_SECONDS)) - int(waits))
+
+
+async def _prices(client: redis.asyncio.Redis, settings: WorkerSettings) -> Prices:
+    learned: Mapping[bytes, bytes] = await rows.table_async(client, keys.names(settings.space).PRICES)
+    return prices.parse(settings.prices).with_learned(learned)
+
+
+RELIEF = Relief()
+
+
+async def _round(context: WorkerContext) -> bool:
+    if not context.may_call:
+        return False
+    served = lanes.LANES.serves
+    open_lanes = [lane for lane in LANES if lane in served and not lanes.LANES.is_held(lane)]
+    taken = await RELIEF.relieve(context.client, context.settings, open_lanes, context.clock.now())
+    await context.nudge(taken)
+    return False
+
+
+DUTY = Duty(
+    name="stand_by",
+    interval_seconds=ROUND_SECONDS,
+    work=_round,
+    while_draining=False,
+    on_lane_1=True,  # a code that waits in another account does not wait for a newsletter of this one
+)
