@@ -431,12 +431,14 @@ def _new_message(draft: Draft, prices: Prices, trace: str, due: int, account: st
         values += _GATEWAY_DUE, str(sms.due_at)
     if trace:
         values += _TRACE, trace
+    stand_by = chosen.stand_by if chosen else ""
+    schema = max(sms.schema, message.OF_ACCOUNT) if account or stand_by else sms.schema
     if account:
-        values += _ACCOUNT, account, _SCHEMA, str(message.OF_ACCOUNT)
-    elif sms.schema > 1:
-        values += _SCHEMA, str(sms.schema)
-    if chosen and chosen.stand_by:
-        values += _STAND_BY, chosen.stand_by
+        values += _ACCOUNT, account
+    if schema > 1:  # the default account's too, if it has a stand-by: workers of earlier versions note no doubt
+        values += _SCHEMA, str(schema)
+    if stand_by:
+        values += _STAND_BY, stand_by
     if chosen and chosen.rule:
         values += _ROUTE, chosen.rule
     return NewMessage(

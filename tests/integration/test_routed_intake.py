@@ -280,6 +280,21 @@ def test_a_feature_of_the_routes_account_is_accepted_whatever_this_process_has(
     assert answer.account in ("bulk", "old")
 
 
+def test_a_message_of_the_default_account_with_a_stand_by_is_left_to_workers_that_note_doubt(
+    client: redis.Redis, producer: Producer
+) -> None:
+    """An earlier version would attempt it, and the stand-by could not tell whether it was sent."""
+    route = Route(name="codes", accounts={"default": 1}, stand_by="codes", lane=(1,))
+    accounts.publish(client, Routing(accounts=ACCOUNTS, routes=(route,)))
+
+    code, news = (producer.send(TO, "Hello", lane=lane) for lane in (1, 3))
+
+    found = [record(client, one.id) for one in (code, news)]
+    assert [(None, "codes", str(OF_ACCOUNT)), (None, None, None)] == [
+        tuple(one.get(name) for name in ("account", "stand_by", "schema")) for one in found
+    ]
+
+
 def test_a_stand_by_that_lacks_a_feature_is_left_out(routed: redis.Redis, producer: Producer) -> None:
     """It never takes this message; its account does."""
     message = producer.send(TO, TEXT, lane=1)
