@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
 import pytest
 import redis
@@ -18,6 +20,8 @@ from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.account import balance, hold
+from threelane.worker.fetch import held
+from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
 
@@ -147,6 +151,35 @@ def test_after_a_resume_the_rate_grows_back(system: System, client: redis.Redis)
             client.zadd(keys.QUEUED[1], {one: system.now})
     assert [10 * n for n in range(1, 11)] + [100, 100] == given
     assert not client.hexists(keys.RATE, "ramp")
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "resumed_at", "ramp"),
+    [
+        (60_100, 0, 60_000),  # it ended by itself
+        (30_000, 29_000, 29_000),  # an operator was earlier
+        (60_100, 60_050, 60_050),  # or at the same time
+    ],
+)
+def test_the_rate_grows_from_the_end_of_a_hold_that_ends_by_itself(
+    system: System, client: redis.Redis, looked_at: int, resumed_at: int, ramp: int
+) -> None:
+    """A limit that is over at midnight: the whole backlog at once would soon meet the next one."""
+    breaker = mock.Mock(changes=0, follow=mock.AsyncMock())
+    context: Any = mock.Mock(client=system.client, settings=system.settings, breaker=breaker, may_call=True)
+    context.refused_scopes, context.held_until, began = frozenset(), 0, system.now
+    system.hold("account", began + 60_000)
+    for at in (0, 250):
+        context.clock.now.return_value = began + at
+        system.run(held.look(context))
+    if resumed_at:
+        hold.resume(client, "account", began + resumed_at)
+    context.clock.now.return_value = began + looked_at
+    for _ in range(2):
+        system.run(held.look(context))
+
+    assert str(began + ramp).encode() == client.hget(keys.RATE, "ramp")
+    assert not LANES.is_held(3)
 
 
 def test_a_wait_does_not_outlast_the_ramp(system: System, client: redis.Redis) -> None:

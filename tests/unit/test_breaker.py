@@ -262,6 +262,17 @@ def test_an_outage_that_returns_is_noticed_by_a_second_process(client: redis.Red
     assert [True, True] == with_fleet(client, test)
 
 
+def test_the_rate_grows_from_the_time_at_which_a_probe_closed_it(client: redis.Redis) -> None:
+    """A gateway that has just come back does not get the whole backlog at once."""
+
+    async def test(fleet: Fleet) -> Sequence[Any]:
+        await fleet.fail(0, NOW)
+        await fleet.close(1, NOW + 2_000)
+        return await fleet.client.hmget(keys.RATE, ["ramp", "tokens"])  # type: ignore[misc]
+
+    assert [str(NOW + 2_000).encode(), b"0"] == with_fleet(client, test)
+
+
 def test_an_operator_can_close_it(client: redis.Redis) -> None:
     """threelane resume gateway: messages flow again at a rate that grows."""
 

@@ -337,6 +337,14 @@ async def lift(client: redis.asyncio.Redis, now: int, space: Space = HERE) -> bo
     return bool(lifted)
 
 
+async def ramp_up(client: redis.asyncio.Redis, since: int, space: Space = HERE) -> None:
+    """Let the rate grow from the end of a hold that ended at its time, unless sending resumed later than that."""
+    key = keys.names(space).RATE
+    known: Any = await rows.unless_damaged_async(key, client.hget(key, Rate.RAMP))
+    if rows.number(known) < since:
+        await client.hset(key, mapping={Rate.RAMP: since, Rate.TOKENS: 0, Rate.AT: since})
+
+
 def ramp(now: int) -> dict[Any, Any]:
     """Return the start of a ramp: an empty bucket, and the time since when the rate grows back.
 

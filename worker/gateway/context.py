@@ -65,6 +65,7 @@ class WorkerContext:
     busiest: float = 0.0  # most messages in a second, decaying slowly
     sample_seconds: float = 1.0  # until the sample of visible messages is looked up next
     refused_scopes: frozenset[str] = frozenset()  # the credentials among the holds at the last look
+    held_until: int = 0  # the end of the account's hold at the last look, ms; 0: it was not on hold, or without an end
     hurried_at: int = 0  # the closing of the breaker after which doubts were made due, ms
 
     @property
