@@ -1,4 +1,4 @@
-"""Commands for the account at the gateway: balance, coverage, voucher."""
+"""Commands for accounts at the gateway: list, drain, use; and balance, coverage, voucher."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from pydantic import SecretStr
 
 from threelane.contract import phone
+from threelane.interfaces.command import draining
 from threelane.interfaces.command.numbers import number as number_of
 from threelane.interfaces.command.printing import Json, err, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import with_redis
@@ -27,10 +28,13 @@ from threelane.worker.gateway.choose import missing_credentials
 from threelane.worker.process.settings import WorkerSettings
 
 app = typer.Typer(
-    help="The account at the gateway: balance, coverage of a number, vouchers.\n\n"
+    help="Accounts at the gateway: list, drain, use; and balance, coverage of a number, vouchers.\n\n"
     "A host without the account's credentials lets a worker make the call.",
     no_args_is_help=True,
 )
+app.command("list", epilog="Example: threelane account list --json")(draining.show)
+app.command("drain", epilog="Example: threelane account drain marketing")(draining.drain)
+app.command("use", epilog="Example: threelane account use marketing")(draining.use)
 LONGEST_FILE = 1024  # characters that are read of a file with a voucher
 _EXITS = {AccountResult.REFUSED: Exit.REFUSED, AccountResult.LACKING: Exit.USAGE}
 

@@ -220,7 +220,7 @@ COMMANDS = (
     Listed(
         "account",
         "account:app",
-        "The account at the gateway: balance, coverage of a number, vouchers.",
+        "Accounts at the gateway: list, drain, use; and balance, coverage of a number, vouchers.",
         panel=OPERATOR,
         extra="worker",
     ),

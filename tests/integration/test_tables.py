@@ -17,6 +17,8 @@ from tests.integration.test_cli_producers import HOOK, lay_aside
 from tests.properties.system import open_system
 from tests.servers import RedisServer, threelane, typed
 from threelane.contract import phone
+from threelane.contract.accounts.account import Account
+from threelane.contract.accounts.routing import Routing
 from threelane.contract.countries import describe
 from threelane.contract.holidays import Holiday
 from threelane.contract.prices import CREDIT
@@ -25,6 +27,7 @@ from threelane.interfaces.command.terminal import Terminal
 from threelane.runtime.exits import Exit
 from threelane.store import (
     access,
+    accounts,
     budgets,
     by_hand,
     keys,
@@ -97,6 +100,8 @@ TABLES = [
     Shown("replies list", ("keyword", "producer", "number")),
     Shown("replies inbox", ("id", "from", "to", "text", "media_types"),
           lambda one: [values.shown_at(one["received_at"]), f"{one['media_octets'] // 1000} kB"]),
+    Shown("account list", ("name", "gateway", "drained_by"), lambda one: [values.shown_at(one["drained_since"])]
+          if one["drained_since"] else [one["state"].partition(":")[0]]),
     Shown("audit list", ("who", "what", "detail"), lambda one: [values.shown_at(one["at"])]),
     Shown("producers list", ("name", "webhook")),
     Shown("producers undelivered shop", ("event", "type", "about", "reason"), lambda one: [str(one["tries"])]),
@@ -146,6 +151,9 @@ def _fill(client: redis.Redis, now: int) -> None:
     windows.set_window(client, "lane:3", "mon-fri 08:00-20:00; sat 09:00-13:00 Africa/Johannesburg")
     windows.set_window(client, "tag:promo", "daily 08:00-21:00 recipient")
     windows.add_holidays(client, [Holiday(date(2031, 12, 25), "ZA", "Christmas")], now=now)
+    names = ("default", "an-account-of-24-letters")
+    accounts.publish(client, Routing(accounts={one: Account(name=one, gateway="http") for one in names}))
+    accounts.drain(client, names[1], "the operator who is on call")
     client.hset(keys.BUDGETS, "centre:broken", b"{")
     client.hset(keys.COUNTRIES, "ZA", f'{{"first":{now},"producer":"shop","state":"new"}}')
 
