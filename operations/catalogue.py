@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from threelane.contract.accounts.account import DEFAULT, MOST_ACCOUNTS
 from threelane.contract.gateways import declared
 from threelane.contract.refusal import Code, Owner
 from threelane.operations.age import CAUSES
@@ -24,10 +25,12 @@ from threelane.worker.gateway import breaking, tables
 from threelane.worker.gateway.breaker import FAILURES
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.inbound import media
+from threelane.worker.inbound.report import Foreign
 from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.ours import MEANINGS, OURS
 from threelane.worker.policy.rule import Scope, Verdict
 from threelane.worker.process.internal_error import FaultStep
+from threelane.worker.receipt.receipt import ReceiptResult
 from threelane.worker.upkeep import duties
 from threelane.worker.webhooks import dispatcher
 from threelane.worker.webhooks.post import PostVerdict
@@ -95,6 +98,11 @@ ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 LIMITED = ("recipient", "same_text", "prefix", "country", "producer")
 
 LABELS = {
+    "account": Label(
+        f"the account at the gateway, by its name in the accounts file; `{DEFAULT}` is the account of the environment",
+        frozenset({DEFAULT}),
+        MOST_ACCOUNTS,
+    ),
     "lane": Label("the lane", frozenset(map(str, keys.LANES))),
     "status": Label("a state of a message; see the delivery guarantee", frozenset(Status)),
     "code": Label(
@@ -129,6 +137,7 @@ LABELS = {
     "refusal": Label("why a login was refused", frozenset({"wrong_key", "no_right"})),
     "kind": Label("the first half of the file's type", frozenset(media.KINDS)),
     "path": Label("the last part of the callback's address", PATHS),
+    "whose": Label("whose message it is", frozenset(Foreign)),
     "presented": Label("what the callback had", frozenset({"missing", "wrong"})),
     "credential": Label("what a callback presented", frozenset({"secret", "password"})),
     "used": Label("the current one, or the one before it", frozenset({"current", "previous"})),
@@ -139,7 +148,7 @@ LABELS = {
     "result": Label(
         "the result",
         frozenset(
-            {"moved", "noted", "repeated", "late", "never_sent", "left", "unknown", "adopted", "queued", "ask", "dead"}
+            {*ReceiptResult, "adopted", "queued", "ask", "dead"}
             | {"told", "accepted", "refused", "incomplete", "part", "dropped", *REPLIES, *PostVerdict, *breaking.Probe}
         ),
     ),
@@ -326,17 +335,18 @@ METRICS = (
            "Does somebody hold connections open? Up to a few a minute are slow or idle clients."),
     Metric("threelane_receipts", COUNTER, _BOTH, ("result",), "Status callbacks by result",
            "Do receipts arrive, and do they match?"),
-    Metric("threelane_foreign_statuses", COUNTER, (Where.CALLBACKS,), ("path",),
-           "Status callbacks of messages that are not Threelane's",
-           "Does another application use the account? These are acknowledged and ignored."),
+    Metric("threelane_foreign_statuses", COUNTER, (Where.CALLBACKS,), ("path", "whose"),
+           "Status callbacks of messages that are not Threelane's, or of another account than their address",
+           "Does another application use the account (`other_application`)? Does Clickatell have the callback "
+           "address of another account (`other_account`)? These are acknowledged and ignored."),
     Metric("threelane_console_logins_refused", COUNTER, _EXPORTER, ("refusal",), "Refused logins at the console",
            "Does somebody try keys at the console?"),
     # recipients
-    Metric("threelane_callback_credentials", COUNTER, (Where.CALLBACKS,), ("credential", "used"),
-           "Genuine callbacks by the secret and password they used",
+    Metric("threelane_callback_credentials", COUNTER, (Where.CALLBACKS,), ("account", "credential", "used"),
+           "Genuine callbacks by account, and by the secret and password they used",
            "Does Clickatell still use the previous one, or can it be removed?"),
-    Metric("threelane_callback_passwords_refused", COUNTER, (Where.CALLBACKS,), ("presented",),
-           "Callbacks at the right address that were refused for their user and password",
+    Metric("threelane_callback_passwords_refused", COUNTER, (Where.CALLBACKS,), ("account", "presented"),
+           "Callbacks at the right address that were refused for their user and password, by account",
            "Does Clickatell have THREELANE_CALLBACK_USER and _PASSWORD? Without them, no receipt is stored."),
     Metric("threelane_replies", COUNTER, (Where.CALLBACKS,), ("result",),
            "Replies from recipients by result", "Do replies arrive?"),

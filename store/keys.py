@@ -213,7 +213,9 @@ KINDS: dict[Key, KeyKind] = {
     # producers have no accounts file; each message is accepted by the version of the routes that it was routed by
     Key.ACCOUNTS: KeyKind("hash", "the accounts and routes that the workers publish: AccountsField; absent while the "
                           "installation has one account"),
-    Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds"),
+    # whether the callbacks of an account arrive shows only what came by its own address
+    Key.HEARD: KeyKind("string", "when a callback endpoint last stored a report, ms; to within some seconds",
+                       by_account=True),
     Key.PRODUCERS: KeyKind("hash", "name of a producer -> JSON of its rights and its webhook"),
     Key.RIGHTS: KeyKind("hash", "the same name -> JSON of what accept needs of it; without address and secret"),
     Key.API_KEYS: KeyKind("hash", "id of an API key -> JSON of its digest, producer and rights"),
@@ -381,6 +383,7 @@ class Names:
         self.ACCOUNT_REQUESTS = key(Key.ACCOUNT_REQUESTS, space=space)
         self.REPLY_HALVES = key(Key.REPLY_HALVES, space=space)
         self.CONFIRMATIONS = key(Key.CONFIRMATIONS, space=space)
+        self.HEARD = key(Key.HEARD, space=space)
 
 
 @cache
@@ -400,7 +403,7 @@ STAND_BY_TURN = OF_DEFAULT.STAND_BY_TURN
 VISIBILITY, OWNERS, PRICES = OF_DEFAULT.VISIBILITY, OF_DEFAULT.OWNERS, OF_DEFAULT.PRICES
 BALANCE, BALANCE_TURN, BALANCE_PROBE = OF_DEFAULT.BALANCE, OF_DEFAULT.BALANCE_TURN, OF_DEFAULT.BALANCE_PROBE
 BURN, ACCOUNT_REQUESTS = OF_DEFAULT.BURN, OF_DEFAULT.ACCOUNT_REQUESTS
-REPLY_HALVES, CONFIRMATIONS = OF_DEFAULT.REPLY_HALVES, OF_DEFAULT.CONFIRMATIONS
+REPLY_HALVES, CONFIRMATIONS, HEARD = OF_DEFAULT.REPLY_HALVES, OF_DEFAULT.CONFIRMATIONS, OF_DEFAULT.HEARD
 """Those of the default account, for readers that know no other; no worker uses them (tests/unit/test_keys.py)."""
 
 DEAD = key(Key.DEAD)
@@ -417,7 +420,6 @@ LATE = key(Key.LATE)
 REACH = key(Key.REACH)
 AUDIT = key(Key.AUDIT)
 ACCOUNTS = key(Key.ACCOUNTS)
-HEARD = key(Key.HEARD)
 PRODUCERS = key(Key.PRODUCERS)
 RIGHTS = key(Key.RIGHTS)
 API_KEYS = key(Key.API_KEYS)

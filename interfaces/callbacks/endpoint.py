@@ -4,32 +4,38 @@ The addresses are those that gateways declare: ``/<secret>/status`` and ``/<secr
 statuses and replies, either takes both), ``/<secret>/platform`` (Platform APIs), ``/<secret>/one`` (One API).  The same
 number means different things in the families, so the address decides and not the content.  Anything that is not 2xx is
 repeated by the gateway, 8 times over 3 days, so a Redis that is away costs nothing but time.
+
+Each account has a secret of its own.  It decides the account in which a callback works: ids that two accounts share
+never meet, and a status of a message that another account has changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import redis.asyncio
 from aiohttp import web
 from redis.exceptions import RedisError
 
 from threelane.contract import gateways
+from threelane.contract.accounts.account import stored
 from threelane.interfaces.api.places import NoPlace
 from threelane.interfaces.callbacks.batch import ReportBatcher
 from threelane.interfaces.callbacks.body import BodyReader
-from threelane.interfaces.callbacks.credentials import CHALLENGE, CallbackCredentials, Presented
+from threelane.interfaces.callbacks.credentials import CHALLENGE, CallbackCredentials, Caller, Presented
 from threelane.interfaces.callbacks.seldom import SeldomEvent
 from threelane.producer.explanation import explain
 from threelane.runtime import logs, tracing
 from threelane.runtime.clock import RedisClock
 from threelane.store import keys
+from threelane.store.keys import Space, space_of
 from threelane.store.replies import reply_of
 from threelane.worker.inbound.media import KINDS
-from threelane.worker.inbound.report import Inbound
+from threelane.worker.inbound.report import Foreign, Inbound
 from threelane.worker.inbound.sieve import TooLong
 from threelane.worker.process import metrics
 from threelane.worker.process.settings import CallbackSettings
+from threelane.worker.receipt.receipt import ReceiptResult
 from threelane.worker.reply.near import NearStop
 from threelane.worker.reply.reply import take
 from threelane.worker.reply.words import Words
@@ -39,6 +45,7 @@ HEARD_MS = 5_000  # between two updates of the time of the last receipt
 _METHODS = ("GET", "HEAD", "POST")
 _REFUSED = {Presented.UNAUTHENTICATED: "missing", Presented.WRONG_PASSWORD: "wrong"}
 """What is challenged -> how its log event and its metric name it."""
+_FOREIGN_LEVELS = {Foreign.OTHER_APPLICATION: 20, Foreign.OTHER_ACCOUNT: 30}  # the latter is an address entered wrongly
 Reader = Callable[[bytes, bytes], Inbound]
 
 
@@ -52,11 +59,17 @@ def readers() -> dict[str, Reader]:
 
 
 class CallbackEndpoint:
-    """Serves the callbacks of one account."""
+    """Serves the callbacks of all accounts."""
 
-    def __init__(self, settings: CallbackSettings, client: redis.asyncio.Redis, words: Words) -> None:
-        """Require the secret, and basic authentication if it is set."""
-        self._credentials = CallbackCredentials(settings)
+    def __init__(
+        self,
+        settings: CallbackSettings,
+        client: redis.asyncio.Redis,
+        words: Words,
+        accounts: Mapping[str, CallbackSettings],
+    ) -> None:
+        """Require the secret of one of these accounts, and its basic authentication if it is set."""
+        self._credentials = CallbackCredentials(accounts)
         self._refused_passwords = {
             presented: SeldomEvent(f"callback_password_{which}", level=30) for presented, which in _REFUSED.items()
         }
@@ -66,8 +79,13 @@ class CallbackEndpoint:
         self._near_stop = NearStop(settings.near_stop)
         self._confirmation = settings.stop_confirmation
         self._clock = RedisClock()
-        self._reports = ReportBatcher(client, settings.keeping, self._clock, tracing.tracer(enabled=settings.otel))
-        self._heard_at = 0
+        self._spaces = {name: space_of(stored(name)) for name in accounts}
+        tracer = tracing.tracer(enabled=settings.otel)
+        self._reports = {
+            space: ReportBatcher(client, settings.keeping, self._clock, tracer, space)
+            for space in self._spaces.values()
+        }
+        self._heard_at = dict.fromkeys(self._reports, 0)
         self._problem = ""  # why nothing can be stored now
 
     def application(self) -> web.Application:
@@ -75,11 +93,13 @@ class CallbackEndpoint:
         app = web.Application()
         for name, reader in readers().items():
             app.router.add_route("*", f"/{{secret}}/{name}", self._taking(name, reader))
-            metrics.FOREIGN.labels(name)  # 0 from the start: a counter that first appears as 1 shows no increase
+            for whose in Foreign:  # 0 from the start: a counter that first appears as 1 shows no increase
+                metrics.FOREIGN.labels(name, whose)
         for kind in KINDS:
             metrics.REPLY_MEDIA.labels(kind)
-        for which in _REFUSED.values():
-            metrics.CALLBACK_PASSWORDS_REFUSED.labels(which)
+        for name in self._spaces:
+            for which in _REFUSED.values():
+                metrics.CALLBACK_PASSWORDS_REFUSED.labels(name, which)
         app.router.add_get("/health", self.health)
         return app
 
@@ -88,12 +108,17 @@ class CallbackEndpoint:
         return web.Response(text="ok\n")
 
     def _taking(self, path: str, read: Reader) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        foreign = SeldomEvent("statuses_foreign", level=20)
+        events = {whose: SeldomEvent("statuses_foreign", level=level) for whose, level in _FOREIGN_LEVELS.items()}
+
+        def ignore(whose: Foreign, times: int, **fields: str) -> None:
+            """Count and log what is acknowledged all the same: Clickatell would repeat it."""
+            metrics.FOREIGN.labels(path, whose).inc(times)
+            events[whose].count(self._clock.monotonic(), times, path=path, whose=whose, **fields)
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            stop = self._stop(request)
-            if stop:
-                return stop
+            account = self._account_or_stop(request)
+            if isinstance(account, web.Response):
+                return account
             if request.method == "HEAD":  # of a monitoring tool; it reports nothing, whatever its query is
                 return web.Response(text="ok\n")
             body = await self._body(request)
@@ -104,27 +129,28 @@ class CallbackEndpoint:
                 inbound = read(query, body)
             except ValueError as wrong:
                 return _refused(str(wrong))
-            if inbound.foreign:  # another application's: Clickatell would repeat what is not acknowledged
-                metrics.FOREIGN.labels(path).inc(inbound.foreign)
-                foreign.count(self._clock.monotonic(), inbound.foreign, path=path)
+            if inbound.foreign:
+                ignore(Foreign.OTHER_APPLICATION, inbound.foreign, account=account)
             try:
-                await self._take(inbound)
+                others = await self._take(inbound, self._spaces[account])
             except (RedisError, OSError) as failed:
                 return self._not_stored(failed)
+            if others:
+                ignore(Foreign.OTHER_ACCOUNT, len(others), account=account, id=others[-1])
             self._problem = ""
             return _refused(inbound.problem) if inbound.problem else web.Response(text="ok\n")
 
         return handle
 
-    def _stop(self, request: web.Request) -> web.Response | None:
-        """Return the response to a request that is not a callback of the gateway, or None."""
-        presented = self._credentials.match(request) if request.method in _METHODS else Presented.NOTHING
-        if presented is Presented.GENUINE:
-            return None
-        if presented is Presented.NOTHING:
+    def _account_or_stop(self, request: web.Request) -> str | web.Response:
+        """Return the account of a callback, or the response to a request that is no callback of the gateway."""
+        caller = self._credentials.match(request) if request.method in _METHODS else Caller(Presented.NOTHING)
+        if caller.presented is Presented.GENUINE:
+            return caller.account
+        if caller.presented is Presented.NOTHING:
             return web.Response(status=404, text="not found\n")
-        metrics.CALLBACK_PASSWORDS_REFUSED.labels(_REFUSED[presented]).inc()
-        self._refused_passwords[presented].count(self._clock.monotonic(), 1)
+        metrics.CALLBACK_PASSWORDS_REFUSED.labels(caller.account, _REFUSED[caller.presented]).inc()
+        self._refused_passwords[caller.presented].count(self._clock.monotonic(), 1, account=caller.account)
         return web.Response(status=401, text="a user name and a password are required\n", headers=CHALLENGE)
 
     async def _body(self, request: web.Request) -> bytes | web.Response:
@@ -156,8 +182,11 @@ class CallbackEndpoint:
         wait = reply.retry_seconds if reply else AWAY_SECONDS
         return web.Response(status=503, text="not stored: send it again\n", headers={"Retry-After": str(wait)})
 
-    async def _take(self, inbound: Inbound) -> None:
-        """Store the reports and replies of a request; a probe has none and causes no write."""
+    async def _take(self, inbound: Inbound, space: Space) -> list[str]:
+        """Store the reports and replies of a request; a probe has none and causes no write.
+
+        Returns the ids of messages that another account has: their reports were ignored.
+        """
         if self._clock.is_stale():
             asked_at = self._clock.monotonic()
             self._clock.follow(await self._client.time(), asked_at)
@@ -165,12 +194,15 @@ class CallbackEndpoint:
             if report.unlisted:
                 metrics.ALARMS.labels("status", "operator").inc()
                 logs.event("status_unlisted", level=40, id=report.id, network_status=report.network_status)
-        await self._reports.receive(inbound.reports)
-        if inbound.reports and (now := self._clock.now()) > self._heard_at + HEARD_MS:
-            self._heard_at = now
-            await self._client.set(keys.HEARD, now)  # for threelane doctor
+        results = await self._reports[space].receive(inbound.reports)
+        if inbound.reports and (now := self._clock.now()) > self._heard_at[space] + HEARD_MS:
+            self._heard_at[space] = now
+            await self._client.set(keys.names(space).HEARD, now)  # for threelane doctor
         for reply in inbound.replies:
-            await take(self._client, reply, self._words, self._clock.now(), self._near_stop, self._confirmation)
+            now = self._clock.now()
+            await take(self._client, reply, self._words, now, self._near_stop, self._confirmation, space)
+        pairs = zip(inbound.reports, results, strict=True)
+        return [one.id for one, result in pairs if result == ReceiptResult.OTHER_ACCOUNT]
 
 
 def _is_ambiguous(request: web.Request) -> bool:

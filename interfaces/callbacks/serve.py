@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -20,6 +20,7 @@ from threelane.runtime.exits import Exit
 from threelane.store.connect import connect_async
 from threelane.worker.gateway import tables
 from threelane.worker.process import metrics, metrics_endpoint
+from threelane.worker.process.accounts import callback_accounts_or_exit
 from threelane.worker.process.metrics_endpoint import serve_or_exit
 from threelane.worker.process.settings import CallbackSettings
 from threelane.worker.reply import words
@@ -40,21 +41,22 @@ def serve(settings: CallbackSettings) -> None:
     known = words.load_or_exit(settings.words_file)
     descriptors.raise_limit()
     metrics.announce_alarms(*tables.each_or_exit())
+    accounts = callback_accounts_or_exit(settings)
     serve_or_exit(settings)
-    asyncio.run(_serve(settings, known))
+    asyncio.run(_serve(settings, known, accounts))
 
 
-async def _serve(settings: CallbackSettings, known: Words) -> None:
+async def _serve(settings: CallbackSettings, known: Words, accounts: Mapping[str, CallbackSettings]) -> None:
     stopping = stopped_event()
     client = connect_async(settings)
-    endpoint = CallbackEndpoint(settings, client, known)
+    endpoint = CallbackEndpoint(settings, client, known, accounts)
     runner = web.AppRunner(endpoint.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     listening = _listen_or_exit(settings)
     listener = Listener([listening], Connections("callbacks", limits(settings), count_closed), _protocol_of(runner))
     try:
         host, port = listening.getsockname()[:2]
-        logs.event("callbacks", url=f"http://{host}:{port}/<secret>/status")
+        logs.event("callbacks", url=f"http://{host}:{port}/<secret>/status", accounts=",".join(accounts))
         await stopping.wait()
         ENDING.begin(END_SECONDS)
     finally:

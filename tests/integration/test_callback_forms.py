@@ -497,7 +497,7 @@ def test_a_wrong_and_a_missing_password_are_counted_and_logged_once_a_minute(
         assert [401] * 3 == [Endpoint(url, **basic("gateway", "s3cr")).request("status").status for _ in range(3)]
         logged = [(line["event"], line["times"]) for line in log_of(child) if "times" in line]
         assert [("callback_password_missing", 1), ("callback_password_wrong", 1)] == logged
-        assert {"missing": 3.0, "wrong": 3.0} == counted(child, "callback_passwords_refused")
+        assert {"default,missing": 3.0, "default,wrong": 3.0} == counted(child, "callback_passwords_refused")
         assert "s3cr" not in child.log.read_text()
     finally:
         child.stop()
@@ -526,10 +526,10 @@ def test_head_is_answered_as_get_and_changes_nothing(
 
 
 def counted(child: Child, metric: str) -> dict[str, float]:
-    """Return the counter of the endpoint by the value of its label."""
+    """Return the counter of the endpoint by the values of its labels."""
     page = urlopen(child.event("metrics")["url"]).read().decode()
     series = [line.split() for line in page.splitlines() if line.startswith(f"threelane_{metric}_total{{")]
-    return {name.split('"')[1]: float(value) for name, value in series}
+    return {",".join(name.split('"')[1::2]): float(value) for name, value in series}
 
 
 def test_statuses_of_another_application_are_acknowledged_counted_and_seldom_logged(
@@ -540,12 +540,14 @@ def test_statuses_of_another_application_are_acknowledged_counted_and_seldom_log
     try:
         at = Endpoint(url_of(child))
         before = {key: client.dump(key) for key in client.keys("*")}
-        assert dict.fromkeys(PATHS, 0.0) == counted(child, "foreign_statuses")
+        reasons = ("other_application", "other_account")
+        assert {f"{path},{why}": 0.0 for path in PATHS for why in reasons} == counted(child, "foreign_statuses")
         for message in ("order-4711", ""):
             pushed = {name: form for name, form in forms(message, 4, "DEVICE_ACK").items() if name != "XML in a query"}
             assert {name: Answer(200, "ok\n") for name in pushed} == {name: at.push(pushed[name]) for name in pushed}
         expected = {"status": 2 * 5.0, "mo": 2.0, "platform": 2 * 2.0, "one": 2.0}
-        assert expected == counted(child, "foreign_statuses")
+        both = {f"{path},{why}": times * (why == reasons[0]) for path, times in expected.items() for why in reasons}
+        assert both == counted(child, "foreign_statuses")
         assert before == {key: client.dump(key) for key in client.keys("*")}
         lines = [line for line in log_of(child) if line["event"] in ("statuses_foreign", "callback_refused")]
         logged = sorted((one["event"], one["times"], one["path"]) for one in lines)

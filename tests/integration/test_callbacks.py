@@ -341,7 +341,7 @@ def test_an_endpoint_with_basic_authentication_requires_it(
             lines = exposed.read().decode().splitlines()
         counted = {line for line in lines if line.startswith("threelane_callback_credentials_total")}
         assert {
-            f'threelane_callback_credentials_total{{credential="{kind}",used="{used}"}} {times}.0'
+            f'threelane_callback_credentials_total{{account="default",credential="{kind}",used="{used}"}} {times}.0'
             for kind, used, times in (
                 ("secret", "current", 1), ("secret", "previous", 2),
                 ("password", "current", 2), ("password", "previous", 1),

@@ -256,8 +256,8 @@ def _poll_it(system: System, one: str) -> None:
 
 
 def _receive(system: System, one: str) -> None:
-    assert ["unknown"] == system.receive([StatusReport(one, "g" * 32, "004", Status.DELIVERED, 800_000)])
-    assert ["unknown"] == system.receive([StatusReport(one, "g" * 32, "012", Status.UNDELIVERED, None)])
+    assert ["other_account"] == system.receive([StatusReport(one, "g" * 32, "004", Status.DELIVERED, 800_000)])
+    assert ["other_account"] == system.receive([StatusReport(one, "g" * 32, "012", Status.UNDELIVERED, None)])
     assert not system.sync.exists(system.names.HOLDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 import msgspec
 
@@ -14,6 +15,13 @@ MAX_TEXT = 200
 _MOST_DESCRIPTION = 80
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]+")
 _NUMBER = re.compile(r"\d{6,}")
+
+
+class Foreign(StrEnum):
+    """Whose message a status is of that is acknowledged and ignored, since Clickatell would repeat it."""
+
+    OTHER_APPLICATION = "other_application"
+    OTHER_ACCOUNT = "other_account"  # than that of the address at which the status came
 
 
 class StatusReport(msgspec.Struct, frozen=True):

@@ -107,6 +107,25 @@ def read_accounts_or_exit() -> Accounts:
     raise SystemExit(Exit.USAGE)
 
 
+def callback_accounts_or_exit(own: CallbackSettings) -> dict[str, CallbackSettings]:
+    """Return the settings of each account whose callbacks this host serves: those that have a secret path here.
+
+    ``own`` has the settings of the environment's account.  Ends the process with code 2 and a sentence if there is no
+    account, or a problem of the file; an account of the file without a path here is logged.
+    """
+    found = {DEFAULT: own} if own.callback_secret.get_secret_value() else {}
+    if own.accounts_file:
+        accounts = read_accounts_or_exit()
+        found |= accounts.callbacks
+        if missing := [name for name in accounts.settings if name not in found]:
+            logs.event("accounts_without_callbacks", level=30, accounts=",".join(missing))
+    if not found:
+        problem = f"no account of {own.accounts_file} has a callback_secret_file on this host, and it is not set"
+        print(f"threelane: THREELANE_CALLBACK_SECRET: {problem}; give one of them", file=sys.stderr)
+        raise SystemExit(Exit.USAGE)
+    return found
+
+
 def _load(kind: type[Kind], file: AccountsFile, name: str, keys: Mapping[str, Key], problems: list[str]) -> Kind | None:
     """Return settings of an account; adds to the problems, each of them once."""
     try:

@@ -41,16 +41,20 @@ CLOSED = Counter(
 for _limit in Closed:
     CLOSED.labels(_limit)
 RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
-FOREIGN = Counter("threelane_foreign_statuses", "Status callbacks of messages that are not Threelane's", ["path"])
+FOREIGN = Counter(
+    "threelane_foreign_statuses",
+    "Status callbacks of messages that are not Threelane's, or of another account than their address",
+    ["path", "whose"],
+)
 CALLBACK_CREDENTIALS = Counter(
     "threelane_callback_credentials",
-    "Genuine callbacks by the secret and password they used",
-    ["credential", "used"],
+    "Genuine callbacks by account, and by the secret and password they used",
+    ["account", "credential", "used"],
 )
 CALLBACK_PASSWORDS_REFUSED = Counter(
     "threelane_callback_passwords_refused",
-    "Callbacks at the right address that were refused for their user and password",
-    ["presented"],
+    "Callbacks at the right address that were refused for their user and password, by account",
+    ["account", "presented"],
 )
 REPLIES = Counter("threelane_replies", "Replies from recipients by result", ["result"])
 REPLY_MEDIA = Counter("threelane_reply_media", "Files that came with replies, which are not kept, by kind", ["kind"])

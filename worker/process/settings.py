@@ -490,11 +490,12 @@ class CallbackSettings(
 
     @model_validator(mode="after")
     def _the_endpoint_is_protected(self) -> Self:
-        if not _protects(self.callback_secret.get_secret_value()):
+        secret, previous = self.callback_secret.get_secret_value(), self.callback_secret_previous.get_secret_value()
+        is_absent = self.accounts_file is not None and not secret and not previous  # only accounts of the file have one
+        if not is_absent and not _protects(secret):
             raise ValueError(
                 "THREELANE_CALLBACK_SECRET must be at least 16 letters and digits: it protects the endpoint"
             )
-        previous = self.callback_secret_previous.get_secret_value()
         if previous and not _protects(previous):
             raise ValueError("THREELANE_CALLBACK_SECRET_PREVIOUS must be at least 16 letters and digits, as the secret")
         if self.callback_password_previous.get_secret_value() and not self.callback_user:

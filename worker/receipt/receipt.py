@@ -46,6 +46,7 @@ class ReceiptResult(StrEnum):
     LATE = "late"  # the message ended before
     NEVER_SENT = "never_sent"
     LEFT = "left"  # its stand-by took it over, although this gateway had it
+    OTHER_ACCOUNT = "other_account"  # of a message that another account has: nothing changes
     UNKNOWN = "unknown"
 
 
@@ -101,7 +102,8 @@ async def receive(
 ) -> list[str]:
     """Apply reports of an account; returns the effect of each, a `ReceiptResult`.
 
-    A message of another account is unknown; that its stand-by took one over which this gateway had is an error.
+    A report of a message that another account has changes nothing; that its stand-by took one over which this gateway had
+    is an error.
 
     A status of the account holds it in the same step, so that a message which returns to its lane waits there.
     """
@@ -123,7 +125,7 @@ async def receive(
     results = [result for result, _, _ in answers]
     for result, times in Counter(results).items():
         metrics.RECEIPTS.labels(result).inc(times)
-    pairs = list(zip(reports, results, strict=True))
+    pairs = [pair for pair in zip(reports, results, strict=True) if pair[1] != ReceiptResult.OTHER_ACCOUNT]
     logs.events(
         "receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in pairs)
     )

@@ -60,10 +60,10 @@ count(Count.replies .. ARG.counted)
 
 local MOST_IN_INBOX = 10000
 -- -> the producer of the message that it answers; '': one without a name; nil if there is no such message, or if it is
--- the confirmation of a STOP, which has no reader.
+-- the confirmation of a STOP, which has no reader, or a message of another account, which nobody answers by this one.
 local function producer_of_related()
-  local is_read, known = pcall(function() return read(KEY.related, {Field.status, Field.producer}) end)
-  if not is_read or known.producer == CONFIRMATION then return nil end
+  local is_read, known = pcall(function() return read(KEY.related, {Field.status, Field.producer, Field.account}) end)
+  if not is_read or known.producer == CONFIRMATION or (known.account or '') ~= ARG.account then return nil end
   return ARG.message ~= '' and known.status and (known.producer or '') or nil
 end
 

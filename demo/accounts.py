@@ -1,0 +1,36 @@
+"""Accounts: writes an accounts file, and a file for each secret of it beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from threelane.runtime.account_keys import account_keys
+from threelane.runtime.settings import REGISTER
+
+NAME = "accounts.toml"
+
+
+def write(folder: Path, accounts: Mapping[str, Mapping[str, Any]], default: str = "", routes: str = "") -> Path:
+    """Write the file and return its path; ``accounts`` has the settings of each, ``routes`` is TOML."""
+    keys, lines = account_keys(REGISTER), [f"default = {json.dumps(default)}"] if default else []
+    for name, settings in accounts.items():
+        lines.append(f"[accounts.{name}]")
+        for setting, value in settings.items():
+            key = keys[setting]
+            shown = _secret(folder / f"{name}_{setting}", value) if key.is_secret else value
+            lines.append(f"{key.name} = {json.dumps(shown)}")
+    path = folder / NAME
+    path.write_text("\n".join([*lines, routes]) + "\n", encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def _secret(path: Path, value: str) -> str:
+    """Write a secret that only this user can read; returns the name of its file."""
+    path.unlink(missing_ok=True)
+    path.touch(0o600)
+    path.write_text(value, encoding="utf-8")
+    return path.name
