@@ -1,4 +1,4 @@
-"""Accounts: writes an accounts file, and a file for each secret of it beside it."""
+"""Accounts: writes an accounts file, and a file for each secret of it beside it; and the accounts of sandboxes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from threelane.contract import gateways
 from threelane.runtime.account_keys import account_keys
 from threelane.runtime.settings import REGISTER
 
 NAME = "accounts.toml"
+
+
+def at_sandbox(url: str, gateway: str = "http", **settings: Any) -> dict[str, Any]:
+    """Return the settings of an account at a sandbox."""
+    credentials = {one.name: "sandbox" for one in gateways.named(gateway).credentials}
+    return {"gateway": gateway, "gateway_url": url, **credentials, **settings}
 
 
 def write(folder: Path, accounts: Mapping[str, Mapping[str, Any]], default: str = "", routes: str = "") -> Path:

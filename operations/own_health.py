@@ -123,7 +123,16 @@ def unannounced(settings: WorkerSettings, most_seconds: float) -> list[Announced
     targets = [f"{host}:{port}" for port in ports if _listens(host.strip("[]"), port)]
     found = read_together({one: partial(_live, one, most_seconds) for one in targets}, most_seconds)
     return [
-        Announced(name=own.worker, slot=-number, pid=own.pid, started=0, incarnation="", redis=redis, metrics=target)
+        Announced(
+            name=own.worker,
+            slot=-number,
+            pid=own.pid,
+            started=0,
+            incarnation="",
+            redis=redis,
+            account=own.account,
+            metrics=target,
+        )
         for number, (target, own) in enumerate(found.items())
         if isinstance(own, Live) and own.redis == redis and _is_of_this_user(own.pid)
     ]

@@ -121,7 +121,7 @@ def _begin(process: Any) -> None:
     reach_or_exit(settings, lambda client: accounts.publish(client, routing, settings.account))
     own = IDENTITY.announced
     process.hostname = remote_control.node_name(process.hostname, own.name)
-    logs.event("identity", worker=own.name, slot=own.slot, run_dir=IDENTITY.folder)
+    logs.event("identity", worker=own.name, account=own.account, slot=own.slot, run_dir=IDENTITY.folder)
     starting.drain_by_signal(_end_in_time)
     if on_rabbitmq:
         rabbit.declare_or_exit(app)

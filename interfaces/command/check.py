@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings
 from redis.exceptions import RedisError
 from rich.markup import escape
 
+from threelane.contract.accounts.account import DEFAULT
 from threelane.interfaces.command.printing import Json, err, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
@@ -23,6 +25,7 @@ from threelane.worker.process.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from threelane.operations.own_health import Health, InRedis
+    from threelane.worker.process.announcements import Announced
 
 Live = Annotated[bool, typer.Option("--live", help="Also query the gateway: credentials and balance.")]
 HIDDEN = "whether a worker runs cannot be seen: correct the run folder; a restart would not help"
@@ -32,17 +35,27 @@ _COLOURS = {Grade.OK: "green", Grade.WARNING: "yellow", Grade.ERROR: "bold red"}
 def health(
     name: Annotated[str, typer.Option("--worker", help="A worker by name, on any host; default: this host's.")] = "",
     ready: Annotated[bool, typer.Option("--ready", help="Also fail if it sends nothing for now: readiness.")] = False,
+    account: Annotated[
+        str, typer.Option(help="Only workers of this account; default: THREELANE_ACCOUNT, or those of all accounts.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Check that this host's workers run and consume: exit code 5 if a restart would help, 8 if messages wait long."""
     from threelane.operations import own_health
     from threelane.worker.process.identity import around
 
+    if account:
+        os.environ["THREELANE_ACCOUNT"] = account
     settings, of_workers = load_or_exit(Settings), load_or_exit(WorkerSettings)
+    only = of_workers.account if account or of_workers.account != DEFAULT else ""
+
+    def is_meant(one: Announced) -> bool:
+        return one.name == name if name else not only or one.account == only
+
     announced, unknown = around(of_workers)
-    here = [one for one in announced if not name or one.name == name]
+    here = [*filter(is_meant, announced)]
     if not here and not name:
-        here = own_health.unannounced(of_workers, own_health.UNANNOUNCED_SECONDS)
+        here = [*filter(is_meant, own_health.unannounced(of_workers, own_health.UNANNOUNCED_SECONDS))]
         unknown += [f"worker {one.name} answers at {one.metrics}, and is not announced" for one in here]
     if here:
         names = [one.name for one in here]
@@ -50,7 +63,7 @@ def health(
     elif unknown and not name:
         found = own_health.Health(workers=(), warnings=(*unknown, HIDDEN))
     else:
-        found = _elsewhere(name, settings)
+        found = _elsewhere(name, settings, only)
     if as_json:
         print_json(_fields(found))
     else:
@@ -65,14 +78,15 @@ def _look(settings: Settings, names: Sequence[str]) -> InRedis:
         return own_health.look(client, names, now_of(client))
 
 
-def _elsewhere(name: str, settings: Settings) -> Health:
+def _elsewhere(name: str, settings: Settings, account: str) -> Health:
     """Return the health of a worker of another host, by its reports in Redis; ends the command if Redis is away."""
     from threelane.operations.health import reported
     from threelane.operations.own_health import Health
 
     if not name:
         where = "this host and user, with this Redis: start one, or name one with --worker"
-        return Health(workers=(), problems=(f"no worker runs on {where}",))
+        of_account = f" of the account {account}" if account else ""
+        return Health(workers=(), problems=(f"no worker{of_account} runs on {where}",))
     problem, reason = with_redis(lambda client: reported(client, name, now_of(client)))
     looked = _look(settings, [name])
     problems, reasons = ((one,) if one else () for one in (problem, reason))

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.integration.http_api import Api
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer, wait_until
 from threelane import Producer, ProducerSettings, Status
+from threelane.demo import accounts
 from threelane.demo.child import Child
 from threelane.sandbox.running import Running
 from threelane.store.status import MessageStatus
@@ -42,6 +43,11 @@ class Workers:
         self.children.append(child)
         child.event("started")
         return child
+
+    def use_accounts(self, tables: Mapping[str, Mapping[str, Any]], default: str = "", routes: str = "") -> None:
+        """Give the workers that start from now on an accounts file with these settings; `start(account=...)`."""
+        path = accounts.write(self.folder, tables, default, routes)
+        self.environment = self.environment | {"THREELANE_ACCOUNTS_FILE": str(path)}
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return all log events of a name of all workers."""

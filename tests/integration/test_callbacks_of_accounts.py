@@ -17,6 +17,7 @@ from tests.integration.test_replies import events
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane.demo import accounts
+from threelane.demo.accounts import at_sandbox
 from threelane.demo.child import Child
 from threelane.store import keys
 from threelane.store.events import Route
@@ -28,12 +29,6 @@ SECRETS = {"": SECRET, ACME: "ac" * 16, BANK: "ba" * 16}
 PREVIOUS, PASSWORD = "0123456789abcdef", "pass-of-bank-that-nobody-may-see"
 ITS_ID = "7e1c40b2a9d84f3f8a5b6c7d8e9f0011"
 PERSON, OURS = "27831234567", "27999000001"
-
-
-def of(name: str, **more: str) -> dict[str, Any]:
-    """Return an account on the HTTP API."""
-    login = {"clickatell_api_id": name, "clickatell_user": name, "clickatell_password": name}
-    return {"gateway": "http", **login, **more}
 
 
 class Served(NamedTuple):
@@ -75,9 +70,11 @@ class Served(NamedTuple):
 def child(base_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
     folder = tmp_path_factory.mktemp("accounts")
     tables = {
-        ACME: of(ACME, callback_secret=SECRETS[ACME], callback_secret_previous=PREVIOUS),
-        BANK: of(BANK, callback_secret=SECRETS[BANK], callback_user=BANK, callback_password=PASSWORD),
-        OLD: of(OLD),
+        ACME: at_sandbox(f"http://{ACME}", callback_secret=SECRETS[ACME], callback_secret_previous=PREVIOUS),
+        BANK: at_sandbox(
+            f"http://{BANK}", callback_secret=SECRETS[BANK], callback_user=BANK, callback_password=PASSWORD
+        ),
+        OLD: at_sandbox(f"http://{OLD}"),
     }
     more = {"THREELANE_ACCOUNTS_FILE": str(accounts.write(folder, tables))}
     made = threelane_child("callbacks", folder, base_environment | more)

@@ -12,11 +12,13 @@ import pytest
 import redis
 
 from tests import rabbit
+from tests.integration.api import API
 from tests.integration.conftest import Workers
 from tests.servers import RedisServer, wait_until
 from threelane import ProducerSettings
 from threelane.contract import message
 from threelane.contract.message import Draft
+from threelane.demo import accounts
 from threelane.producer.accept import accept
 from threelane.producer.nudge import Nudger
 from threelane.store import keys
@@ -79,6 +81,8 @@ def test_a_worker_of_an_account_sends_its_messages_and_touches_no_other_account(
     nudger.publish(1, sent[:1])
     sent += [take(client, ACME, lane=1, delay=1), take(client, ACME, lane=3, cost_centre="news")]
     settled = ("sent", "delivered", "undelivered", "expired")
+    url = workers.environment["THREELANE_GATEWAY_URL"].replace("127.0.0.1", "localhost")
+    workers.use_accounts({ACME.account: accounts.at_sandbox(url, API.name)})
     with touched(redis_server) as names:
         worker = workers.start(account=ACME.account)
         wait_until(lambda: all(status(client, one) in settled for one in sent), 30, "all of the account's messages")

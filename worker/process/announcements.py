@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from threelane.contract.accounts.account import DEFAULT
 from threelane.worker.process import run_folder
 from threelane.worker.process.run_folder import is_at, locks
 
@@ -40,6 +41,7 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True):
     started: int  # Unix time in milliseconds
     incarnation: str  # this process alone, among all hosts and all times
     redis: str  # a digest of the Redis that it works for
+    account: str = DEFAULT  # the one that it serves
     metrics: str = ""  # host and port of its /metrics; empty until it listens
     not_ready: str = ""  # why it claims nothing; '' when it is ready
 

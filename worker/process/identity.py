@@ -38,8 +38,12 @@ class Settings(Protocol):
     """The settings that an identity depends on."""
 
     @property
-    def worker_name(self) -> str:
-        """The name of the first worker on a host."""
+    def wanted_name(self) -> str:
+        """The name of the first worker of the account on a host."""
+
+    @property
+    def account(self) -> str:
+        """The account that a worker serves."""
 
     @property
     def run_dir(self) -> Path | None:
@@ -81,12 +85,12 @@ class Identity:
 
         Ends the process with code 2 and a sentence if the run folder cannot be used.
         """
-        self._wanted, self._chosen, redis = settings.worker_name, settings.run_dir, digest_of(settings)
-        while not self._take(redis):
+        self._wanted, self._chosen, redis = settings.wanted_name, settings.run_dir, digest_of(settings)
+        while not self._take(redis, settings.account):
             pass
         atexit.register(self.release)
 
-    def _take(self, redis: str) -> bool:
+    def _take(self, redis: str, account: str) -> bool:
         """Take slot and name in the run folder; returns False if a worker that ended removed it meanwhile."""
         folder = run_folder.opened_or_exit(self._chosen)
         try:
@@ -105,6 +109,7 @@ class Identity:
                     started=_now(),
                     incarnation=f"{place}.{secrets.token_hex(8)}",
                     redis=redis,
+                    account=account,
                 )
                 announcements.write(self._file, self._own)
         except FileNotFoundError:

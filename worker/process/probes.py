@@ -8,6 +8,7 @@ from wsgiref.simple_server import WSGIServer
 
 import msgspec
 
+from threelane.contract.accounts.account import DEFAULT
 from threelane.worker.process.identity import IDENTITY
 from threelane.worker.process.pulse import CONSUMER, PULSE, Pulse
 from threelane.worker.process.readiness import READINESS, Readiness
@@ -19,7 +20,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker reports of itself: ``problems`` end with a restart, ``reasons`` without one.
 
     ``warnings`` do not keep it from sending.  ``reporting_seconds`` is for how long Redis has taken its heartbeats,
-    ``redis`` a digest of the Redis that it works for.
+    ``redis`` a digest of the Redis that it works for, and ``account`` the one that it serves.
     """
 
     worker: str
@@ -29,6 +30,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     reporting_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     redis: str = ""
+    account: str = DEFAULT
 
     @property
     def is_live(self) -> bool:
@@ -63,6 +65,7 @@ def live(
         reporting_seconds=pulse.reporting_seconds(),
         warnings=(f"it is not announced: {IDENTITY.problem}",) if IDENTITY.problem else (),
         redis=own.redis,
+        account=own.account,
     )
 
 

@@ -357,6 +357,15 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     )
 
     @property
+    def wanted_name(self) -> str:
+        """The name of the first worker of the account on a host: the one that is set, or that of the host.
+
+        After that of the host comes an account of the file.
+        """
+        is_given = "worker_name" in self.model_fields_set or self.account == DEFAULT
+        return self.worker_name if is_given else f"{self.worker_name}-{self.account}"
+
+    @property
     def nudges_at_once(self) -> int:
         """How many nudges one process handles at once.
 
