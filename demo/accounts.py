@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from threelane.contract import gateways
 from threelane.runtime.account_keys import account_keys
-from threelane.runtime.settings import REGISTER
+from threelane.worker.process.settings import CallbackSettings, WorkerSettings
 
 NAME = "accounts.toml"
 
@@ -20,9 +20,19 @@ def at_sandbox(url: str, gateway: str = "http", **settings: Any) -> dict[str, An
     return {"gateway": gateway, "gateway_url": url, **credentials, **settings}
 
 
+class AccountAtSandbox(NamedTuple):
+    """An account of a stack: its settings besides those of its sandbox, and the options of that sandbox."""
+
+    settings: Mapping[str, Any] = {}
+    sandbox: Mapping[str, str] = {}
+
+
 def write(folder: Path, accounts: Mapping[str, Mapping[str, Any]], default: str = "", routes: str = "") -> Path:
     """Write the file and return its path; ``accounts`` has the settings of each, ``routes`` is TOML."""
-    keys, lines = account_keys(REGISTER), [f"default = {json.dumps(default)}"] if default else []
+    keys, lines = (
+        account_keys((WorkerSettings, CallbackSettings)),
+        [f"default = {json.dumps(default)}"] if default else [],
+    )
     for name, settings in accounts.items():
         lines.append(f"[accounts.{name}]")
         for setting, value in settings.items():

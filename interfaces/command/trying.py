@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from threelane.contract import gateways
+from threelane.contract.accounts.account import parse_name
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import gateway_problems
 
@@ -20,6 +21,18 @@ def _declared(gateway: str) -> str:
     if gateway not in gateways.declared():
         raise typer.BadParameter(f"{gateway!r} is none of {', '.join(gateways.declared())}")
     return gateway
+
+
+def _names(accounts: list[str] | None) -> list[str] | None:
+    """Refuse what is no name of an account, or is given twice."""
+    for name in accounts or ():
+        try:
+            parse_name(name)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from None
+        if accounts and accounts.count(name) > 1:
+            raise typer.BadParameter(f"{name} is there twice; give each account once")
+    return accounts
 
 
 def demo(
@@ -36,8 +49,16 @@ def demo(
     raise typer.Exit(demonstrate(json_file, messages, gateway))
 
 
-def up() -> None:
+def up(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Option("--account", help="A further account, with its own sandbox and worker.", callback=_names),
+    ] = None,
+    routes: Annotated[
+        Path | None, typer.Option(help="A TOML file whose [[routes]] choose the account of each message.", exists=True)
+    ] = None,
+) -> None:
     """Run the demo stack until Ctrl-C; its addresses are written to .threelane/stack.json."""
     from threelane.demo.up import keep_up
 
-    raise typer.Exit(keep_up())
+    raise typer.Exit(keep_up(accounts or [], routes.read_text(encoding="utf-8") if routes else ""))

@@ -9,14 +9,19 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.request import urlopen
 
 import pytest
+import redis
 
 from tests.integration.test_demo import Command, command
+from tests.integration.test_worker_of_account import take
 from tests.servers import wait_until
 from threelane.demo.stack_file import STACK_FILE, running_stack, use_stack
 from threelane.producer.http.client import HttpProducer
+from threelane.sandbox.running import Running
+from threelane.store.keys import space_of
 
 __all__ = ["command"]  # a fixture
 
@@ -59,6 +64,38 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     assert (0, "") == (process.returncode, error)
     assert {} == command.processes()
     assert not file.exists()
+
+
+def test_up_runs_further_accounts_each_with_a_sandbox_and_a_worker(command: Command) -> None:
+    """Their routes are in force for the commands in its folder; one endpoint has the callbacks of all."""
+    routes = '[[routes]]\nname = "news"\nlane = 3\naccount = "marketing"\n'
+    (command.folder / "routes.toml").write_text(routes)
+    process = command.start("up", "--account", "marketing", "--routes", "routes.toml")
+    stack = wait_until(lambda: _stack(command), 180, "stack.json")
+    own = {"sandbox-marketing", "worker-marketing"}
+    assert {"redis", "sandbox", "callbacks", "worker", "exporter", "api"} | own == set(stack["processes"])
+    assert ["default", "marketing"] == [*stack["sandboxes"]]
+    explained = command.run("route", "explain", "--to", "27999500001", "--lane", "3", "--json")
+    assert ["marketing"] == [one["account"] for one in json.loads(explained.stdout)["accounts"]], explained.stderr
+    with redis.Redis.from_url(stack["redis_url"]) as client:
+        message_id = take(client, space_of("marketing"), to="27999500001", lane=3)
+    wait_until(_status(command, message_id), what="its delivery")
+    ledgers = {name: Running(mock.Mock(), url).control("GET", "ledger") for name, url in stack["sandboxes"].items()}
+    received = {name: [one["client_id"] for one in ledger["messages"]] for name, ledger in ledgers.items()}
+    assert {"default": [], "marketing": [message_id]} == received
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert (0, "") == (process.returncode, error)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [(["default"], "default is the name of the account of the environment"), (["a", "a"], "a is there twice")],
+)
+def test_up_refuses_accounts_that_no_file_could_have(command: Command, words: list[str], problem: str) -> None:
+    """Before any process starts."""
+    ended = command.run("up", *(part for word in words for part in ("--account", word)))
+    assert (2, True) == (ended.returncode, problem in " ".join(ended.stderr.replace("│", "").split()))
 
 
 DAMAGED = [

@@ -154,6 +154,11 @@ class AccountsFileSettings(
         "([accounts](accounts.md))",
     )
 
+    @field_validator("accounts_file", mode="before")
+    @classmethod
+    def _none_if_empty(cls, path: Any) -> Any:
+        return path or None  # as compose gives a variable that is not set
+
 
 class AccountSettings(
     CredentialSettings,
