@@ -102,8 +102,8 @@ async def receive(
 ) -> list[str]:
     """Apply reports of an account; returns the effect of each, a `ReceiptResult`.
 
-    A report of a message that another account has changes nothing; that its stand-by took one over which this gateway had
-    is an error.
+    A report of a message that another account has changes nothing; that its stand-by took one over which this
+    gateway had is an error.
 
     A status of the account holds it in the same step, so that a message which returns to its lane waits there.
     """
