@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import ledger, script
-from tests.chaos.shows import credentials, frozen, hidden, lookups, newsletter, outage, stage
+from tests.chaos.shows import accounts, credentials, frozen, hidden, lookups, newsletter, outage, stage
 from tests.chaos.world import LOOK_UP, World
 from threelane.contract.features import able
 from threelane.contract.gateways import declared
@@ -30,6 +30,7 @@ SHOWS = {
     "3": lookups.play,
     "4": outage.play,
     "5": hidden.play,
+    "accounts": accounts.play,
     "credentials": credentials.play,
     "frozen": frozen.play,
 }
