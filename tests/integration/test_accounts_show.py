@@ -1,4 +1,4 @@
-"""The show of three accounts and five routes, at a small size; ``make chaos ARGS="--show accounts"`` plays it in full."""
+"""The show of three accounts and five routes at a small size; ``make chaos ARGS="--show accounts"`` plays all of it."""
 
 from __future__ import annotations
 

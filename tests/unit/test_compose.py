@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import yaml
 
 from deploy.redis_users import USERS
 from threelane.contract import gateways
+from threelane.runtime.account_keys import account_keys
 from threelane.runtime.secret_files import secret_fields, variable
-from threelane.runtime.settings import ApiSettings, Settings
+from threelane.runtime.settings import ApiSettings, Settings, load
+from threelane.worker.process.accounts import read_accounts
 from threelane.worker.process.settings import CallbackSettings, WebhookSettings, WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +36,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_compose_matches_its_schema() -> None:
     """The schema of the Compose specification, as check-jsonschema ships it."""
-    files = ("compose.yaml", "compose.portal.yaml")
+    files = ("compose.yaml", "compose.portal.yaml", "compose.accounts.yaml")
     completed = _run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
     assert 0 == completed.returncode, completed.stdout
 
@@ -50,6 +53,33 @@ def test_an_account_of_the_portal_needs_one_more_file(api: str, create_secrets: 
     assert names == set(more["secrets"])
     assert names.isdisjoint(create_secrets())
     assert {"clickatell_api_key": "k3y"}.items() <= create_secrets(CLICKATELL_API_KEY="k3y").items()
+
+
+def test_a_second_account_has_a_worker_and_its_secrets_where_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example file is valid; only its worker has the account's key, only the endpoint the secret of its path."""
+    example, mounted = (ROOT / "deploy/accounts.example.toml").read_text(), tmp_path / "accounts.toml"
+    mounted.write_text(example.replace("/run/secrets", str(tmp_path)))
+    for name in [one for one in os.environ if one.startswith("THREELANE_")]:
+        monkeypatch.delenv(name)
+    found = read_accounts(load(WorkerSettings, accounts_file=mounted))
+    assert {"default", "marketing"} == {*found.routing.accounts}
+    more = yaml.safe_load((ROOT / "compose.accounts.yaml").read_text())
+    keys, services = account_keys((WorkerSettings, CallbackSettings)), more["services"]
+    named = tomllib.loads(example)["accounts"]["marketing"]
+    of_callbacks = {key.name for key in account_keys((CallbackSettings,)).values()}
+    paths = {name: Path(value).name for name, value in named.items() if name.endswith("_file")}
+    assert {paths[name] for name in paths if name not in of_callbacks} == {*services["worker-marketing"]["secrets"]}
+    assert {paths[name] for name in paths if name in of_callbacks} == {*services["callbacks"]["secrets"]}
+    assert {*paths.values()} == {*more["secrets"]}
+    assert {*paths} <= {key.name for key in keys.values() if key.is_secret}
+    assert {"file": "compose.yaml", "service": "worker"} == services["worker-marketing"]["extends"]
+    assert ["worker", "--account", "marketing"] == services["worker-marketing"]["command"]
+    assert {"worker", "worker-lane-1", "callbacks", "operator"} == {*services} & {*SERVICES}
+    for service in services.values():
+        (config,) = service["configs"]
+        assert {"THREELANE_ACCOUNTS_FILE": config["target"]} == service["environment"]
 
 
 def test_the_dockerfile_is_clean() -> None:
