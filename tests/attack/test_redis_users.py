@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdi
 
 NAMES = tuple(one.name for one in USERS)
 ID, NUMBER = "0" * 32, "27831234567"
+ACME = keys.names(keys.space_of("acme"))
 LOOP = "while true do end"
 WRITES_AND_LOOPS = "redis.call('HSET', KEYS[1], 'a', 'b') while true do end"
 SENDERS = {"producer", "reader"}
@@ -59,6 +60,12 @@ ATTEMPTS = (
     Attempt("list ids: a batch, whole", ("HGETALL", keys.batch_rows(ID)), LISTERS - {"exporter"}),
     Attempt("list batches", ("ZRANGE", keys.BATCHES, 0, -1), LISTERS),
     Attempt("take nudges", ("RPOP", keys.queue(1)), {"worker", "operator"}),
+    Attempt("take nudges of an account", ("RPOP", keys.queue(1, "acme")), {"worker", "operator"}),
+    Attempt("delete an index of an account", ("DEL", ACME.QUEUED[1]), {"operator"}),
+    Attempt("list ids of an account that wait", ("ZRANGE", ACME.WAITING, 0, -1), LISTERS),
+    Attempt("hold an account of the file", ("HSET", ACME.HOLDS, "x", "{}"), {"worker", "callbacks", "api", "operator"}),
+    Attempt("raise the rate of an account", ("HSET", ACME.RATE, "x", "1"), {"worker", "api", "operator"}),
+    Attempt("report that callbacks of an account arrive", ("SET", ACME.HEARD, "1"), {"callbacks", "operator"}),
     Attempt("drop nudges", ("LTRIM", keys.queue(1), 1, 0)),
     Attempt("drop events: XADD MAXLEN 0", ("XADD", keys.EVENTS, "MAXLEN", 0, "*", "a", "b"), MOVERS),
     Attempt("drop events: XTRIM", ("XTRIM", keys.EVENTS, "MAXLEN", 0), {"worker", "operator"}),
