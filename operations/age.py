@@ -80,7 +80,7 @@ def read(
     """Return what waits in each lane of an account; ``held`` are the holds in force, if they are known."""
     held = hold.holds(client, now, space) if held is None else held
     names = keys.names(space)
-    breaker = outage(client, held, now)
+    breaker = outage(client, held, now, space)
     with client.pipeline(transaction=False) as pipe:
         for lane in keys.LANES:
             pipe.zcard(names.QUEUED[lane])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import redis
 
+from threelane.operations.serving import ACCOUNT
 from threelane.store import ceiling, keys, rows
+from threelane.store.keys import Space
+from threelane.store.spaces import spaces
 from threelane.worker.process.identity import SILENT_MS
 
 DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate
 
-_FIELDS = ["lanes", "rate", "served", "fault", "not_ready"]
+_FIELDS = [ACCOUNT, "lanes", "rate", "served", "fault", "not_ready"]
 
 
 class Capacity(NamedTuple):
@@ -32,30 +36,62 @@ class Capacity(NamedTuple):
     not_ready: int = 0
 
 
+_SUMMED = ("workers", "workers_lane_1", "worth_having", "at_fault", "not_ready")
+
+
 def read(client: redis.Redis, now: int) -> Capacity:
-    """Return the capacity; the number of reads grows only with the number of workers."""
-    names = rows.workers(client, now - SILENT_MS)
+    """Return the capacity of all accounts together; the backlog is gone when that of each is."""
+    return total([*read_each(client, now).values()])
+
+
+def read_each(client: redis.Redis, now: int) -> dict[Space, Capacity]:
+    """Return the capacity of each account; the number of reads grows only with workers and accounts."""
+    places, names = spaces(client), rows.workers(client, now - SILENT_MS)
+    indexes = [keys.names(space).QUEUED[lane] for space in places for lane in keys.LANES]
     with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.hmget(keys.worker(name), _FIELDS)
-        for lane in keys.LANES:
-            pipe.zcard(keys.QUEUED[lane])
+        for index in indexes:
+            pipe.zcard(index)
         pipe.hlen(keys.SUPPRESSED)
         found: Any = pipe.execute(raise_on_error=False)
-    reports = [rows.known(keys.WORKERS, one, [None] * len(_FIELDS)) for one in found[: len(names)]]
-    waiting = sum(rows.known(keys.QUEUED[1], one, 0) for one in found[len(names) : -1])
+    reports: dict[str, list[list[bytes | None]]] = {space.account: [] for space in places}
+    for one in found[: len(names)]:
+        account, *values = rows.known(keys.WORKERS, one, [None] * len(_FIELDS))
+        reports.setdefault(rows.text(account), []).append(values)
+    counts = iter(rows.known(index, one, 0) for index, one in zip(indexes, found[len(names) : -1], strict=True))
+    waiting = [sum(next(counts) for _ in keys.LANES) for _ in places]
     suppressed = rows.known(keys.SUPPRESSED, found[-1], 0)
-    rate = max((rows.real(one[1]) for one in reports), default=0.0)
-    minutes = waiting / rate / 60 if rate else 0.0
+    share = ceiling.read(client).share
+    return {
+        space: _capacity(reports[space.account], number, share, suppressed)
+        for space, number in zip(places, waiting, strict=True)
+    }
+
+
+def total(each: Sequence[Capacity]) -> Capacity:
+    """Return the capacity of several accounts together; the memory and the suppressed numbers are of all."""
+    first = each[0]
+    if len(each) == 1:
+        return first
+    return first._replace(
+        drain_minutes=max(one.drain_minutes for one in each),
+        **{name: sum(getattr(one, name) for one in each) for name in _SUMMED},
+    )
+
+
+def _capacity(reports: Sequence[Sequence[bytes | None]], waiting: int, share: float, suppressed: int) -> Capacity:
+    lanes, rates, served, faults, not_ready = zip(*reports, strict=True) if reports else ((), (), (), (), ())
+    rate = max(map(rows.real, rates), default=0.0)
     return Capacity(
-        workers=len(names),
-        workers_lane_1=sum(b"1" in (one[0] or b"").split(b",") for one in reports),
-        drain_minutes=minutes,
-        worth_having=worth_having(waiting, len(names), rate, max((rows.real(one[2]) for one in reports), default=0.0)),
-        memory_share=ceiling.read(client).share,
+        workers=len(reports),
+        workers_lane_1=sum(b"1" in (one or b"").split(b",") for one in lanes),
+        drain_minutes=waiting / rate / 60 if rate else 0.0,
+        worth_having=worth_having(waiting, len(reports), rate, max(map(rows.real, served), default=0.0)),
+        memory_share=share,
         suppressed=suppressed,
-        at_fault=sum(bool(one[3]) for one in reports),
-        not_ready=sum(bool(one[4]) for one in reports),
+        at_fault=sum(map(bool, faults)),
+        not_ready=sum(map(bool, not_ready)),
     )
 
 

@@ -6,7 +6,7 @@ what the processes expose.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -35,10 +35,12 @@ from threelane.worker.upkeep import duties
 from threelane.worker.webhooks import dispatcher
 from threelane.worker.webhooks.post import PostVerdict
 
+ACCOUNT = "account"
 MOST = 50  # values of a label with an open set of values; the rest is summed as "other"
 OTHER = "other"
 MOST_SERIES_OF_EXPORTER = 3_000
 MOST_SERIES_OF_PROCESS = 1_000
+SERIES_OF_ACCOUNT = 350
 
 
 class Type(StrEnum):
@@ -76,6 +78,10 @@ class Metric(NamedTuple):
     meaning: str  # also the help text that the process exposes
     question: str
 
+    def labels_of(self, where: Where) -> tuple[str, ...]:
+        """Return the labels of its series in a kind of process; a worker adds its account to each."""
+        return (ACCOUNT, *self.labels) if where is Where.WORKER and ACCOUNT not in self.labels else self.labels
+
     @property
     def series(self) -> frozenset[str]:
         """The names of its series in queries."""
@@ -98,7 +104,7 @@ ROUNDS = frozenset(duty.name for duty in (*duties.DUTIES, *dispatcher.DUTIES))
 LIMITED = ("recipient", "same_text", "prefix", "country", "producer")
 
 LABELS = {
-    "account": Label(
+    ACCOUNT: Label(
         f"the account at the gateway, by its name in the accounts file; `{DEFAULT}` is the account of the environment",
         frozenset({DEFAULT}),
         MOST_ACCOUNTS,
@@ -171,28 +177,32 @@ METRICS = (
     Metric("threelane_scrape_parts_missing", GAUGE, _EXPORTER, (),
            "Parts of this scrape that are missing because a key of Redis is of another type",
            "Did another program write to this Redis? threelane check names the keys."),
-    Metric("threelane_lane_depth", GAUGE, _EXPORTER, ("lane",), "Due messages that no worker has claimed",
+    Metric("threelane_lane_depth", GAUGE, _EXPORTER, ("account", "lane"), "Due messages that no worker has claimed",
            "How many messages wait?"),
-    Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("lane",),
+    Metric("threelane_lane_oldest_seconds", GAUGE, _EXPORTER, ("account", "lane"),
            "Age of the oldest message that is due and not sent",
            "How long has the oldest message waited, wherever it is? Look at this first."),
-    Metric("threelane_waiting", GAUGE, _EXPORTER, ("lane", "cause"), "Messages that are not sent yet",
+    Metric("threelane_waiting", GAUGE, _EXPORTER, ("account", "lane", "cause"), "Messages that are not sent yet",
            "What do messages wait for: their lane, a hold, a retry, a look-up?"),
-    Metric("threelane_messages", GAUGE, _EXPORTER, ("status",), "Messages in a non-final state",
+    Metric("threelane_messages", GAUGE, _EXPORTER, ("account", "status"), "Messages in a non-final state",
            "Where are the messages now?"),
     Metric("threelane_paused_messages", GAUGE, _EXPORTER, ("lane",), "Waiting messages of paused batches",
            "How much waits for an operator to resume its batch?"),
     Metric("threelane_oldest_pause_seconds", GAUGE, _EXPORTER, (),
            "How long the oldest pause of a batch lasts; 0: none", "Was a paused batch forgotten?"),
-    Metric("threelane_expired_paused", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_expired_paused", COUNTER, _EXPORTER, ("account", "lane"),
            "Messages that expired while their batch was paused", "Does a pause cost messages?"),
-    Metric("threelane_accepted", COUNTER, _EXPORTER, ("lane",), "Messages accepted", "How much traffic comes in?"),
-    Metric("threelane_repeated", COUNTER, _EXPORTER, ("lane",), "Messages submitted again with the same client id",
+    Metric("threelane_accepted", COUNTER, _EXPORTER, ("account", "lane"),
+           "Messages accepted", "How much traffic comes in?"),
+    Metric("threelane_repeated", COUNTER, _EXPORTER, ("account", "lane"),
+           "Messages submitted again with the same client id",
            "Do producers retry because they get no response?"),
-    Metric("threelane_parts", COUNTER, _EXPORTER, ("lane",), "Message parts accepted", "How much will be charged?"),
-    Metric("threelane_opt_out_lines", COUNTER, _EXPORTER, ("lane",), "Accepted messages whose text got an opt-out line",
+    Metric("threelane_parts", COUNTER, _EXPORTER, ("account", "lane"),
+           "Message parts accepted", "How much will be charged?"),
+    Metric("threelane_opt_out_lines", COUNTER, _EXPORTER, ("account", "lane"),
+           "Accepted messages whose text got an opt-out line",
            "Do newsletters have the line?"),
-    Metric("threelane_opt_out_parts", COUNTER, _EXPORTER, ("lane",), "Message parts that opt-out lines cost",
+    Metric("threelane_opt_out_parts", COUNTER, _EXPORTER, ("account", "lane"), "Message parts that opt-out lines cost",
            "What does the line cost?"),
     Metric("threelane_refused", COUNTER, _EXPORTER, ("code",), "Messages refused at accept",
            "What are producers getting wrong?"),
@@ -203,15 +213,17 @@ METRICS = (
            "Does one number, prefix, country or producer get more than usual? See limits.md."),
     Metric("threelane_neighbour_runs", COUNTER, _EXPORTER, ("action",), "Runs of neighbouring numbers in lane 1",
            "Is somebody pumping traffic to numbers of their own?"),
-    Metric("threelane_moved", COUNTER, _EXPORTER, ("lane", "status"), "Messages that entered a state",
+    Metric("threelane_moved", COUNTER, _EXPORTER, ("account", "lane", "status"), "Messages that entered a state",
            "How many are sent, delivered, undelivered?"),
-    Metric("threelane_workers", GAUGE, _EXPORTER, (), "Workers that reported within 20 seconds",
+    Metric("threelane_workers", GAUGE, _EXPORTER, ("account",), "Workers that reported within 20 seconds",
            "Are workers running?"),
-    Metric("threelane_workers_of_lane_1", GAUGE, _EXPORTER, (), "Reporting workers that fetch lane 1",
+    Metric("threelane_workers_of_lane_1", GAUGE, _EXPORTER, ("account",), "Reporting workers that fetch lane 1",
            "Are login codes being sent?"),
-    Metric("threelane_workers_worth_having", GAUGE, _EXPORTER, (), "Number of workers that the backlog justifies",
+    Metric("threelane_workers_worth_having", GAUGE, _EXPORTER, ("account",),
+           "Number of workers that the backlog justifies",
            "Would more workers help? Input for an autoscaler."),
-    Metric("threelane_drain_minutes", GAUGE, _EXPORTER, (), "Minutes to drain the backlog at the allowed rate",
+    Metric("threelane_drain_minutes", GAUGE, _EXPORTER, ("account",),
+           "Minutes to drain the backlog at the allowed rate",
            "When will the backlog be gone?"),
     Metric("threelane_redis_memory_share", GAUGE, _EXPORTER, (), "Fraction of its memory limit that Redis uses",
            "How close is 0.9, where intake stops?"),
@@ -239,80 +251,86 @@ METRICS = (
     Metric("threelane_unreadable_nudges", COUNTER, _WORKER, ("problem",),
            "Entries of the lanes' queues that this process dropped because they are no nudges, by problem",
            "Does something else write to the broker?"),
-    Metric("threelane_on_hold", GAUGE, _EXPORTER, ("scope", "code"), "Active holds by scope and code",
+    Metric("threelane_on_hold", GAUGE, _EXPORTER, ("account", "scope", "code"), "Active holds by scope and code",
            "What is stopped, and why? Of senders and prefixes, every code but by_hand is inferred."),
-    Metric("threelane_breaker_open", GAUGE, _EXPORTER, (),
+    Metric("threelane_breaker_open", GAUGE, _EXPORTER, ("account",),
            "Breakers that are open: nothing is sent to their gateway", "Does the gateway answer?"),
-    Metric("threelane_breaker_openings", COUNTER, _EXPORTER, ("outcome",),
+    Metric("threelane_breaker_openings", COUNTER, _EXPORTER, ("account", "outcome"),
            "Times the breaker opened, by the last failure", "How often does the gateway stop answering, and how?"),
-    Metric("threelane_gateway_probes", COUNTER, _EXPORTER, ("result",),
+    Metric("threelane_gateway_probes", COUNTER, _EXPORTER, ("account", "result"),
            "Probes of a gateway that did not answer", "Is it being probed?"),
-    Metric("threelane_workers_at_fault", GAUGE, _EXPORTER, (),
+    Metric("threelane_workers_at_fault", GAUGE, _EXPORTER, ("account",),
            "Reporting workers that send nothing for a reason of their own",
            "Does a worker have a wrong address, or no network?"),
-    Metric("threelane_workers_not_ready", GAUGE, _EXPORTER, (),
+    Metric("threelane_workers_not_ready", GAUGE, _EXPORTER, ("account",),
            "Reporting workers that claim nothing yet, as after a refused login",
            "Does the gateway refuse a worker's credentials?"),
-    Metric("threelane_held", COUNTER, _EXPORTER, ("scope",), "Holds placed",
+    Metric("threelane_held", COUNTER, _EXPORTER, ("account", "scope"), "Holds placed",
            "Has anything been on hold unnoticed?"),
-    Metric("threelane_hold_probes", COUNTER, _EXPORTER, ("scope",), "Messages that tested an inferred hold",
+    Metric("threelane_hold_probes", COUNTER, _EXPORTER, ("account", "scope"), "Messages that tested an inferred hold",
            "Is a sender or a prefix on hold still refused?"),
-    Metric("threelane_holds_healed", COUNTER, _EXPORTER, ("scope",),
+    Metric("threelane_holds_healed", COUNTER, _EXPORTER, ("account", "scope"),
            "Inferred holds that an accepted message lifted", "Do senders and prefixes recover without an operator?"),
-    Metric("threelane_retried", COUNTER, _EXPORTER, ("lane", "code"), "Failed attempts that will be retried",
+    Metric("threelane_retried", COUNTER, _EXPORTER, ("account", "lane", "code"), "Failed attempts that will be retried",
            "Which codes cost time?"),
-    Metric("threelane_dead", COUNTER, _EXPORTER, ("code", "owner"), "Messages that became dead letters",
+    Metric("threelane_dead", COUNTER, _EXPORTER, ("account", "code", "owner"), "Messages that became dead letters",
            "What was not sent, and who can fix it?"),
-    Metric("threelane_erased", COUNTER, _EXPORTER, ("lane",), "Messages whose number and text were erased",
+    Metric("threelane_erased", COUNTER, _EXPORTER, ("account", "lane"), "Messages whose number and text were erased",
            "Are messages erased as required?"),
-    Metric("threelane_left_to_newer", COUNTER, _EXPORTER, ("lane",), "Times a worker left a message to a newer worker",
+    Metric("threelane_left_to_newer", COUNTER, _EXPORTER, ("account", "lane"),
+           "Times a worker left a message to a newer worker",
            "Do producers use features that only newer workers support?"),
-    Metric("threelane_redriven", COUNTER, _EXPORTER, ("lane",), "Dead letters put back on their lane",
+    Metric("threelane_redriven", COUNTER, _EXPORTER, ("account", "lane"), "Dead letters put back on their lane",
            "Were dead letters redriven?"),
-    Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("lane", "code"), "Attempts that left a message in doubt",
+    Metric("threelane_in_doubt", COUNTER, _EXPORTER, ("account", "lane", "code"),
+           "Attempts that left a message in doubt",
            "Are gateway responses lost?"),
-    Metric("threelane_verified_refusals", COUNTER, _EXPORTER, ("lane", "code"),
+    Metric("threelane_verified_refusals", COUNTER, _EXPORTER, ("account", "lane", "code"),
            "Temporary refusals that are looked up before their retry",
            "How often does the gateway report an internal error?"),
-    Metric("threelane_returned", COUNTER, _EXPORTER, ("lane", "code"),
+    Metric("threelane_returned", COUNTER, _EXPORTER, ("account", "lane", "code"),
            "Accepted messages that the gateway then refused for the account, back on their lane",
            "How many messages are sent again, once, after a lack of credit or a limit?"),
-    Metric("threelane_diverted", COUNTER, _EXPORTER, ("lane", "why"),
+    Metric("threelane_diverted", COUNTER, _EXPORTER, ("account", "lane", "why"),
            "Unsent messages of an account that could not send, taken over by its stand-by",
            "How much did the stand-by take, and why?"),
-    Metric("threelane_taken_over", COUNTER, _EXPORTER, ("lane", "why"), "Unsent messages that a stand-by took over",
+    Metric("threelane_taken_over", COUNTER, _EXPORTER, ("account", "lane", "why"), "Unsent messages that a stand-by took over",
            "What does this account send for others?"),
-    Metric("threelane_reported_by_both", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_reported_by_both", COUNTER, _EXPORTER, ("account", "lane",),
            "Reports on a message from the account that it left unsent: two gateways may have it",
            "Did a gateway take what it refused?"),
-    Metric("threelane_reopened_doubts", COUNTER, _EXPORTER, ("lane",), "Sent messages that the gateway no longer knows",
+    Metric("threelane_reopened_doubts", COUNTER, _EXPORTER, ("account", "lane"),
+           "Sent messages that the gateway no longer knows",
            "Does the gateway deny messages that it accepted?"),
-    Metric("threelane_renamed", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_renamed", COUNTER, _EXPORTER, ("account", "lane"),
            "Sent messages that the gateway knows by another of its ids", "Are responses mixed up?"),
-    Metric("threelane_hidden_samples", COUNTER, _EXPORTER, (),
+    Metric("threelane_hidden_samples", COUNTER, _EXPORTER, ("account",),
            "Accepted messages that no look-up found within the longest grace period", "Can look-ups be relied on?"),
-    Metric("threelane_look_up_delay_seconds", GAUGE, _EXPORTER, (),
+    Metric("threelane_look_up_delay_seconds", GAUGE, _EXPORTER, ("account",),
            "Largest recent time until a look-up found an accepted message", "How soon do look-ups find messages?"),
-    Metric("threelane_resolved_doubts", COUNTER, _EXPORTER, ("status",),
+    Metric("threelane_resolved_doubts", COUNTER, _EXPORTER, ("account", "status"),
            "Messages in doubt that no look-up found, by new state", "What became of messages in doubt?"),
-    Metric("threelane_unknown", COUNTER, _EXPORTER, ("code", "owner"), "Messages whose outcome will never be known",
+    Metric("threelane_unknown", COUNTER, _EXPORTER, ("account", "code", "owner"),
+           "Messages whose outcome will never be known",
            "How many have no known outcome?"),
-    Metric("threelane_lapsed_leases", COUNTER, _EXPORTER, ("lane",), "Attempts whose worker died before they finished",
+    Metric("threelane_lapsed_leases", COUNTER, _EXPORTER, ("account", "lane"),
+           "Attempts whose worker died before they finished",
            "Do workers crash?"),
-    Metric("threelane_unpublished", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_unpublished", COUNTER, _EXPORTER, ("account", "lane"),
            "Messages whose nudge the broker did not take; workers find them",
            "Can producers and workers publish to the broker?"),
-    Metric("threelane_found_without_nudge", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_found_without_nudge", COUNTER, _EXPORTER, ("account", "lane"),
            "Messages that a worker claimed by a look, without a nudge",
            "Does the broker deliver nudges?"),
-    Metric("threelane_swept_messages", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_swept_messages", COUNTER, _EXPORTER, ("account", "lane"),
            "Messages whose nudge was lost and that no look claimed",
            "Do looks fail? It should stay 0."),
-    Metric("threelane_swept_again", COUNTER, _EXPORTER, ("lane",), "Messages that the sweep found for the second time",
+    Metric("threelane_swept_again", COUNTER, _EXPORTER, ("account", "lane"),
+           "Messages that the sweep found for the second time",
            "Do messages stay in a lane unnoticed? It should stay 0."),
-    Metric("threelane_cancelled", COUNTER, _EXPORTER, ("lane",), "Messages cancelled by a caller",
+    Metric("threelane_cancelled", COUNTER, _EXPORTER, ("account", "lane"), "Messages cancelled by a caller",
            "How many were cancelled?"),
-    Metric("threelane_late", COUNTER, _EXPORTER, ("lane",), "Messages of lane 1 without a receipt in time",
+    Metric("threelane_late", COUNTER, _EXPORTER, ("account", "lane"), "Messages of lane 1 without a receipt in time",
            "Do login codes arrive?"),
     Metric("threelane_settled_elsewhere", COUNTER, _WORKER, (),
            "Attempts whose message was already settled by the time they finished", "Are leases too short?"),
@@ -352,17 +370,19 @@ METRICS = (
            "Replies from recipients by result", "Do replies arrive?"),
     Metric("threelane_reply_media", COUNTER, (Where.CALLBACKS,), ("kind",),
            "Files that came with replies, which are not kept, by kind", "Do recipients send pictures or recordings?"),
-    Metric("threelane_replies_told", COUNTER, _EXPORTER, ("word",), "Replies from recipients, by what they mean",
+    Metric("threelane_replies_told", COUNTER, _EXPORTER, ("account", "word"),
+           "Replies from recipients, by what they mean",
            "Do recipients opt out? near_stop: suppressed for a text such as \"stop please\"; looks_like_stop: only "
            "reported."),
-    Metric("threelane_replies_routed", COUNTER, _EXPORTER, ("route",),
+    Metric("threelane_replies_routed", COUNTER, _EXPORTER, ("account", "route"),
            "Replies by how the producer that gets them was found", "Do replies reach the producers they are for?"),
     Metric("threelane_replies_unassigned", GAUGE, _EXPORTER, (), "Replies in the inbox: they belong to no producer",
            "Does an operator have to assign replies?"),
     Metric("threelane_replies_removed_unread", COUNTER, _EXPORTER, ("removed_by",),
            "Replies that left the inbox before an operator assigned or dismissed them",
            "Are replies lost? newer: the inbox was full; age: they were older than THREELANE_ERASE_AFTER_DAYS."),
-    Metric("threelane_stop_confirmations", COUNTER, _EXPORTER, ("result",), "Confirmations of a STOP, by result",
+    Metric("threelane_stop_confirmations", COUNTER, _EXPORTER, ("account", "result"),
+           "Confirmations of a STOP, by result",
            "Is each STOP confirmed once, in time? Only if THREELANE_STOP_CONFIRMATION is set."),
     Metric("threelane_suppressions", COUNTER, _EXPORTER, ("source",), "Entries added to the suppression list",
            "What adds numbers to the list?"),
@@ -373,39 +393,41 @@ METRICS = (
     Metric("threelane_suppressed_misspelt", GAUGE, _EXPORTER, (),
            "Suppressed numbers under a former spelling, at the last hourly count",
            "Is threelane suppress migrate still to be run?"),
-    Metric("threelane_bypassed", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_bypassed", COUNTER, _EXPORTER, ("account", "lane"),
            "Legal notices that bypassed the suppression list", "Is the right to bypass used with care?"),
     # money
-    Metric("threelane_balance_credits", GAUGE, _EXPORTER, (), "Balance at the last reading",
+    Metric("threelane_balance_credits", GAUGE, _EXPORTER, ("account",), "Balance at the last reading",
            "How many credits were left at the last reading?"),
-    Metric("threelane_balance_age_seconds", GAUGE, _EXPORTER, (), "Age of the last balance reading",
+    Metric("threelane_balance_age_seconds", GAUGE, _EXPORTER, ("account",), "Age of the last balance reading",
            "Is the balance current?"),
-    Metric("threelane_balance_unread", GAUGE, _EXPORTER, (), "1: the last balance reading failed",
+    Metric("threelane_balance_unread", GAUGE, _EXPORTER, ("account",), "1: the last balance reading failed",
            "Can the balance be read?"),
-    Metric("threelane_left_credits", GAUGE, _EXPORTER, (), "Balance minus what was claimed since it was read",
+    Metric("threelane_left_credits", GAUGE, _EXPORTER, ("account",), "Balance minus what was claimed since it was read",
            "How many credits are left now?"),
-    Metric("threelane_committed_credits", GAUGE, _EXPORTER, ("lane",), "Estimated cost of all waiting messages",
+    Metric("threelane_committed_credits", GAUGE, _EXPORTER, ("account", "lane"),
+           "Estimated cost of all waiting messages",
            "What will it cost to send everything that waits?"),
-    Metric("threelane_short_credits", GAUGE, _EXPORTER, (), "Credits missing to pay for all waiting messages",
+    Metric("threelane_short_credits", GAUGE, _EXPORTER, ("account",), "Credits missing to pay for all waiting messages",
            "How much must be topped up at least?"),
-    Metric("threelane_burn_credits_per_hour", GAUGE, _EXPORTER, (), "Credits charged per hour, recently",
+    Metric("threelane_burn_credits_per_hour", GAUGE, _EXPORTER, ("account",), "Credits charged per hour, recently",
            "How fast are credits spent?"),
-    Metric("threelane_hours_left", GAUGE, _EXPORTER, (), "Hours until the balance runs out", "When does it run out?"),
-    Metric("threelane_drift_credits", GAUGE, _EXPORTER, (), "Credits spent without a known charge",
+    Metric("threelane_hours_left", GAUGE, _EXPORTER, ("account",),
+           "Hours until the balance runs out", "When does it run out?"),
+    Metric("threelane_drift_credits", GAUGE, _EXPORTER, ("account",), "Credits spent without a known charge",
            "Does something else spend from the account? Are charges missing?"),
-    Metric("threelane_lane_reserved", GAUGE, _EXPORTER, ("lane",),
+    Metric("threelane_lane_reserved", GAUGE, _EXPORTER, ("account", "lane"),
            "1: the lane waits because credits are reserved for higher lanes",
            "Which lanes wait because of the reserve?"),
-    Metric("threelane_reserved", COUNTER, _EXPORTER, ("lane",),
+    Metric("threelane_reserved", COUNTER, _EXPORTER, ("account", "lane"),
            "Times a lane waited because credits are reserved for higher lanes",
            "Has a lane waited unnoticed?"),
-    Metric("threelane_charged_credits", COUNTER, _EXPORTER, ("lane", "cost_centre"), "Credits charged",
+    Metric("threelane_charged_credits", COUNTER, _EXPORTER, ("account", "lane", "cost_centre"), "Credits charged",
            "How much does each lane and cost centre spend?"),
-    Metric("threelane_charged_parts", COUNTER, _EXPORTER, ("lane",), "Message parts with a known charge",
+    Metric("threelane_charged_parts", COUNTER, _EXPORTER, ("account", "lane"), "Message parts with a known charge",
            "What does a part cost?"),
-    Metric("threelane_charged_by_producer_credits", COUNTER, _EXPORTER, ("producer",), "Credits charged",
+    Metric("threelane_charged_by_producer_credits", COUNTER, _EXPORTER, ("account", "producer"), "Credits charged",
            "Which producers spend the credits?"),
-    Metric("threelane_charged_by_country_credits", COUNTER, _EXPORTER, ("country",), "Credits charged",
+    Metric("threelane_charged_by_country_credits", COUNTER, _EXPORTER, ("account", "country"), "Credits charged",
            "Which countries are credits spent on?"),
     Metric("threelane_budget_credits", GAUGE, _EXPORTER, ("scope", "period"), "Budget limits",
            "Who may spend how much?"),
@@ -425,8 +447,16 @@ METRICS = (
 BY_NAME = {one.name: one for one in METRICS}
 
 
-def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
+def beforehand(metric: Metric, accounts: Sequence[str] = (DEFAULT,)) -> Iterator[tuple[str, ...]]:
     """Yield the label values exposed as 0 from the start: a counter that first appears as 1 shows no increase."""
+    if ACCOUNT in metric.labels:
+        yield from ((account, *values) for account in accounts for values in _beforehand(metric))
+    else:
+        yield from _beforehand(metric)
+
+
+def _beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
+    """Yield the same without the account."""
     lanes = [str(lane) for lane in keys.LANES]
     match metric.name:
         case "threelane_moved":
@@ -461,7 +491,7 @@ def beforehand(metric: Metric) -> Iterator[tuple[str, ...]]:
             yield from ((limits.ALARM,), (limits.HOLD,))
         case "threelane_hold_probes" | "threelane_holds_healed":
             yield from ((Scope.PREFIX,), (Scope.SENDER,))
-        case _ if metric.labels == ("lane",):
+        case _ if metric.labels in (("lane",), (ACCOUNT, "lane")):
             yield from ((lane,) for lane in lanes)
 
 
@@ -485,12 +515,17 @@ Generated by `python -m threelane.operations.catalogue > docs/metrics.md` from
 The exporter reads Redis and reports the whole fleet; run exactly one. Every other process reports only itself, so sum
 over processes, as in `sum by (lane) (rate(threelane_claimed_total[5m]))`. Each process also exposes the `process_` and
 `python_` metrics of the Prometheus client. Alerts: [the runbook](runbook.md).
+
+Everything that belongs to an account at the gateway has the label `account`; an installation with one account has the
+value `default`. Each account may have its own currency, so sum credits by account only. Dead letters, batches,
+suppression and budgets are the same for all accounts: `threelane_messages{status="dead"}` has no account.
 """
 _TAIL = f"""
 ## How many series
 
-The exporter exposes fewer than {MOST_SERIES_OF_EXPORTER:,} series, and every other process fewer than
-{MOST_SERIES_OF_PROCESS:,}, for any number of messages, producers, cost centres and codes; a test checks both limits.
+The exporter exposes fewer than {MOST_SERIES_OF_EXPORTER:,} series for the first account and as many at most for each
+further one, and every other process fewer than {MOST_SERIES_OF_PROCESS:,}, for any number of messages, producers, cost
+centres and codes; a test checks the limits. A further account that sends little adds some {SERIES_OF_ACCOUNT} series.
 Once a label value has a series, it keeps it until the exporter restarts, so no counter decreases. The cost of a scrape
 does not depend on the number of messages; to measure it, run `python -m bench.exporter`."""
 
@@ -503,7 +538,7 @@ def document() -> Iterator[str]:
         yield "| metric | type | labels | meaning | answers |\n|---|---|---|---|---|"
         for one in METRICS:
             if where in one.where:
-                labels = ", ".join(f"`{label}`" for label in one.labels)
+                labels = ", ".join(f"`{label}`" for label in one.labels_of(where))
                 series = f"{one.name}_total" if one.type is COUNTER else one.name
                 yield f"| `{series}` | {one.type} | {labels} | {one.meaning} | {one.question} |"
         yield ""
@@ -512,7 +547,8 @@ def document() -> Iterator[str]:
     yield "| label | meaning | values | others |\n|---|---|---|---|"
     for name, label in LABELS.items():
         values = ", ".join(f"`{value}`" for value in sorted(label.known) if value)
-        others = f"at most {label.others} more, and `{OTHER}`" if label.others else ""
+        rest = "" if name == ACCOUNT else f", and `{OTHER}`"
+        others = f"at most {label.others} more{rest}" if label.others else ""
         yield f"| `{name}` | {label.meaning} | {values} | {others} |"
     yield _TAIL
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import redis
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError, ResponseError
 
+from threelane.contract.accounts.account import shown
 from threelane.contract.prices import CREDIT
 from threelane.operations import age, capacity, fleet_metrics, forecast
 from threelane.operations.catalogue import BY_NAME, beforehand
@@ -20,7 +22,10 @@ from threelane.runtime.clock import RedisClock
 from threelane.runtime.deadline import Deadline
 from threelane.store import countries, inbox, keys, pauses, rows, suppression
 from threelane.store.connect import connect
+from threelane.store.keys import Space
 from threelane.store.sizes import COUNTED, sizes
+from threelane.store.spaces import spaces
+from threelane.store.states import Status
 from threelane.store.visibility import READ, Visibility
 from threelane.store.write_check import check_write
 from threelane.store.wrong_type import is_wrong_type
@@ -31,6 +36,10 @@ from threelane.worker.process.settings import ExporterSettings
 from threelane.worker.process.until_stopped import until_stopped
 
 SCRAPE_SECONDS = 4.0  # longest reading; the scrape then ends within 5 s, long before Prometheus gives up
+T = TypeVar("T")
+_OF_ALL = (Status.DEAD,)
+"""The states of one index for all accounts."""
+_OF_ACCOUNT = tuple(one for one in COUNTED if one not in _OF_ALL)
 END_SECONDS = 5.0  # after the stop signal, at most
 # kind of a tally field (before the first ":") -> metric, meaning, and the labels of the remaining parts
 _COUNTS = {
@@ -145,17 +154,18 @@ class Fleet(Collector):
             writable.add_metric([], self._accepts_writes())
             self._clock.sync(self._client)
             now, client = self._clock.now(), self._client
+            places = {shown(space.account): space for space in spaces(client)}
             metrics: list[Metric] = [writable]
             sections: tuple[Callable[[], Iterable[Metric]], ...] = (
-                self._waiting,
-                self._holds,
-                self._counted,
+                lambda: self._waiting(places),
+                lambda: self._holds(places),
+                lambda: self._counted(places),
                 lambda: [self._unassigned(), self._misspelt()],
                 lambda: fleet_metrics.paused(pauses.listed(client), now),
-                lambda: fleet_metrics.money(forecast.read(client, now), now, self._limit),
-                lambda: fleet_metrics.capacity(capacity.read(client, now)),
+                lambda: self._money(places),
+                lambda: fleet_metrics.capacity(_by_name(capacity.read_each(client, now))),
                 lambda: fleet_metrics.new_countries(len(countries.new(client, now))),
-                lambda: fleet_metrics.visibility(Visibility.read(client.hmget(keys.VISIBILITY, READ))),  # type: ignore[arg-type]
+                lambda: fleet_metrics.visibility(_by_name({one: _seen(client, one) for one in places.values()})),
             )
             failed = 0
             for section in sections:
@@ -176,37 +186,53 @@ class Fleet(Collector):
             return False
         return True
 
-    def _waiting(self) -> Iterator[Metric]:
-        lanes = age.read(self._client, self._clock.now())
-        with self._client.pipeline(transaction=False) as pipe:
-            for lane in keys.LANES:
-                pipe.zcard(keys.QUEUED[lane])
-            found = pipe.execute()
-        depth = GaugeMetricFamily("threelane_lane_depth", "Due messages that no worker has claimed", labels=["lane"])
+    def _waiting(self, places: Mapping[str, Space]) -> Iterator[Metric]:
+        of_lane = ["account", "lane"]
+        depth = GaugeMetricFamily("threelane_lane_depth", "Due messages that no worker has claimed", labels=of_lane)
         oldest = GaugeMetricFamily(
-            "threelane_lane_oldest_seconds", "Age of the oldest message that is due and not sent", labels=["lane"]
+            "threelane_lane_oldest_seconds", "Age of the oldest message that is due and not sent", labels=of_lane
         )
-        waiting = GaugeMetricFamily("threelane_waiting", "Messages that are not sent yet", labels=["lane", "cause"])
-        for place, lane in enumerate(keys.LANES):
-            depth.add_metric([str(lane)], found[place])
-            oldest.add_metric([str(lane)], lanes[lane].oldest_seconds)
-            for cause, number in lanes[lane].causes.items():
-                waiting.add_metric([str(lane), cause], number)
-        states = GaugeMetricFamily("threelane_messages", "Messages in a non-final state", labels=["status"])
-        for status, number in sizes(self._client, *COUNTED).items():
-            states.add_metric([status], number)
+        waiting = GaugeMetricFamily(
+            "threelane_waiting", "Messages that are not sent yet", labels=["account", "lane", "cause"]
+        )
+        states = GaugeMetricFamily("threelane_messages", "Messages in a non-final state", labels=["account", "status"])
+        for account, space in places.items():
+            lanes = age.read(self._client, self._clock.now(), space=space)
+            with self._client.pipeline(transaction=False) as pipe:
+                for lane in keys.LANES:
+                    pipe.zcard(keys.names(space).QUEUED[lane])
+                found = pipe.execute()
+            for place, lane in enumerate(keys.LANES):
+                depth.add_metric([account, str(lane)], found[place])
+                oldest.add_metric([account, str(lane)], lanes[lane].oldest_seconds)
+                for cause, number in lanes[lane].causes.items():
+                    waiting.add_metric([account, str(lane), cause], number)
+            for status, number in sizes(self._client, *_OF_ACCOUNT, space=space).items():
+                states.add_metric([account, status], number)
+        for status, number in sizes(self._client, *_OF_ALL).items():
+            states.add_metric(["", status], number)
         yield from (depth, oldest, waiting, states)
 
-    def _holds(self) -> Iterator[Metric]:
-        held = hold.holds(self._client, self._clock.now())
-        metric = GaugeMetricFamily("threelane_on_hold", "Active holds by scope and code", labels=["scope", "code"])
-        kinds = Counter((_kind(scope), one.code) for scope, one in held.items())
-        for (kind, code), number in sorted(kinds.items()):
-            metric.add_metric([kind, code], number)
-        yield metric
-        opened = GaugeMetricFamily("threelane_breaker_open", "Breakers that are open: nothing is sent to their gateway")
-        opened.add_metric([], sum(_kind(scope) == breaking.SCOPE for scope in held))
-        yield opened
+    def _holds(self, places: Mapping[str, Space]) -> Iterator[Metric]:
+        metric = GaugeMetricFamily(
+            "threelane_on_hold", "Active holds by scope and code", labels=["account", "scope", "code"]
+        )
+        opened = GaugeMetricFamily(
+            "threelane_breaker_open", "Breakers that are open: nothing is sent to their gateway", labels=["account"]
+        )
+        for account, space in places.items():
+            held = hold.holds(self._client, self._clock.now(), space)
+            kinds = Counter((_kind(scope), one.code) for scope, one in held.items())
+            for (kind, code), number in sorted(kinds.items()):
+                metric.add_metric([account, kind, code], number)
+            opened.add_metric([account], sum(_kind(scope) == breaking.SCOPE for scope in held))
+        yield from (metric, opened)
+
+    def _money(self, places: Mapping[str, Space]) -> Iterator[Metric]:
+        now = self._clock.now()
+        found = {account: forecast.read(self._client, now, space) for account, space in places.items()}
+        yield from fleet_metrics.money(found, now, self._limit)
+        yield from fleet_metrics.budgets(next(iter(found.values())).budgets)
 
     def _unassigned(self) -> Metric:
         metric = GaugeMetricFamily("threelane_replies_unassigned", "Replies in the inbox: they belong to no producer")
@@ -219,18 +245,38 @@ class Fleet(Collector):
         metric.add_metric([], suppression.misspelt_count(self._client))
         return metric
 
-    def _counted(self) -> Iterator[Metric]:
-        tally = {rows.text(name): rows.number(n) for name, n in rows.table(self._client, keys.TALLY).items()}
-        counts: dict[str, dict[tuple[str, ...], int]] = {
-            kind: dict.fromkeys(beforehand(BY_NAME[name]), 0) for kind, (name, _, _) in _COUNTS.items()
-        }
-        for field, number in tally.items():
-            kind, *given = field.split(":")
-            if kind in counts and len(given) == len(_COUNTS[kind][2]):
-                counts[kind][tuple(given)] = number
+    def _counted(self, places: Mapping[str, Space]) -> Iterator[Metric]:
+        tallies = {account: self._tally(space) for account, space in places.items()}
+        counts: dict[str, Counter[tuple[str, ...]]] = {kind: Counter() for kind in _COUNTS}
+        for kind, (name, _, _) in _COUNTS.items():
+            counts[kind].update(dict.fromkeys(beforehand(BY_NAME[name], tuple(places)), 0))
+        for account, tally in tallies.items():
+            for field, number in tally.items():
+                kind, *given = field.split(":")
+                if kind in counts and len(given) == len(_COUNTS[kind][2]):
+                    counts[kind][(*_of_account(_COUNTS[kind][0], account), *given)] += number
         for kind, (name, meaning, labels) in _COUNTS.items():
-            yield _counter(name, meaning, labels, counts[kind], self._limit)
-        yield _charged(tally, self._limit)
+            whole = (*_of_account(name, "account"), *labels)
+            yield _counter(name, meaning, whole, counts[kind], self._limit)
+        yield _charged(tallies, self._limit)
+
+    def _tally(self, space: Space) -> dict[str, int]:
+        found = rows.table(self._client, keys.names(space).TALLY)
+        return {rows.text(name): rows.number(n) for name, n in found.items()}
+
+
+def _of_account(name: str, value: str) -> tuple[str, ...]:
+    """Return a value in the place of the label account, if a metric has that label."""
+    return (value,) if "account" in BY_NAME[name].labels else ()
+
+
+def _by_name(each: Mapping[Space, T]) -> dict[str, T]:
+    return {shown(space.account): one for space, one in each.items()}
+
+
+def _seen(client: redis.Redis, space: Space) -> Visibility:
+    found: Any = client.hmget(keys.names(space).VISIBILITY, READ)
+    return Visibility.read(found)
 
 
 def serve(settings: ExporterSettings) -> None:
@@ -250,11 +296,14 @@ def _up(is_up: bool) -> Metric:
     return up
 
 
-def _charged(tally: Mapping[str, int], limit: fleet_metrics.LabelLimit) -> Metric:
+def _charged(tallies: Mapping[str, Mapping[str, int]], limit: fleet_metrics.LabelLimit) -> Metric:
     """Return the credits charged; only the cost centres with the highest charges get their own label value."""
-    fields = ((name.split(":", 2), number) for name, number in tally.items() if name.startswith("charged:"))
-    counts: dict[tuple[str, ...], int] = {(lane, centre or "none"): number for (_, lane, centre), number in fields}
-    return _counter("threelane_charged_credits", "Credits charged", ("lane", "cost_centre"), counts, limit, CREDIT)
+    counts: dict[tuple[str, ...], int] = {}
+    for account, tally in tallies.items():
+        fields = ((name.split(":", 2), number) for name, number in tally.items() if name.startswith("charged:"))
+        counts |= {(account, lane, centre or "none"): number for (_, lane, centre), number in fields}
+    labels = ("account", "lane", "cost_centre")
+    return _counter("threelane_charged_credits", "Credits charged", labels, counts, limit, CREDIT)
 
 
 def _counter(
@@ -266,8 +315,11 @@ def _counter(
     unit: int = 1,
 ) -> Metric:
     """Return the counts; of the label values that the catalogue does not list, only a limited number get own series."""
-    shown_as = []
+    shown_as: list[Callable[[str], str]] = []
     for place, label in enumerate(labels):
+        if label == "account":  # a table of all accounts bounds it
+            shown_as.append(str)
+            continue
         sums: Counter[str] = Counter()
         for values, number in counts.items():
             sums[values[place]] += number

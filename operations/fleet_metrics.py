@@ -1,8 +1,10 @@
-"""Fleet metrics: credits and capacity as Prometheus metrics."""
+"""Fleet metrics: credits and capacity as Prometheus metrics, by account."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -11,6 +13,7 @@ from threelane.operations.capacity import Capacity
 from threelane.operations.catalogue import LABELS, MOST, OTHER
 from threelane.operations.forecast import Forecast
 from threelane.store import keys
+from threelane.store.budgets import BudgetUse
 from threelane.store.pauses import PausedBatch
 from threelane.store.visibility import Visibility
 
@@ -34,66 +37,79 @@ class LabelLimit:
         return lambda value: value if value in known or value in exposed else OTHER
 
 
-def money(found: Forecast, now: int, limit: LabelLimit) -> Iterator[Metric]:
-    """Yield what is spent, committed and left; unknown values are omitted."""
-    balance, left, age = None, None, None
-    if found.balance is not None:
-        balance, left, age = found.balance / CREDIT, found.left / CREDIT, (now - found.balance_at) / 1000
-    yield from _gauge("threelane_balance_credits", "Balance at the last reading", balance)
-    yield from _gauge("threelane_balance_age_seconds", "Age of the last balance reading", age)
-    if balance is not None or found.error:
-        yield from _gauge("threelane_balance_unread", "1: the last balance reading failed", bool(found.error))
-    yield from _gauge("threelane_left_credits", "Balance minus what was claimed since it was read", left)
-    yield from _gauge(
-        "threelane_short_credits", "Credits missing to pay for all waiting messages", found.short / CREDIT
-    )
-    yield from _gauge("threelane_burn_credits_per_hour", "Credits charged per hour, recently", found.burn / CREDIT)
-    yield from _gauge("threelane_hours_left", "Hours until the balance runs out", found.hours_left)
-    yield from _gauge("threelane_drift_credits", "Credits spent without a known charge", found.drift / CREDIT)
+def money(each: Mapping[str, Forecast], now: int, limit: LabelLimit) -> Iterator[Metric]:
+    """Yield what is spent, committed and left by account; unknown values are omitted."""
+    known = {name: one for name, one in each.items() if one.balance is not None}
+    read = {name: one for name, one in each.items() if one.balance is not None or one.error}
+    balance = {name: (one.balance or 0) / CREDIT for name, one in known.items()}
+    yield from _by_account("threelane_balance_credits", "Balance at the last reading", balance)
+    age = {name: (now - one.balance_at) / 1000 for name, one in known.items()}
+    yield from _by_account("threelane_balance_age_seconds", "Age of the last balance reading", age)
+    unread = {name: bool(one.error) for name, one in read.items()}
+    yield from _by_account("threelane_balance_unread", "1: the last balance reading failed", unread)
+    left = {name: one.left / CREDIT for name, one in known.items()}
+    yield from _by_account("threelane_left_credits", "Balance minus what was claimed since it was read", left)
+    short = {name: one.short / CREDIT for name, one in each.items()}
+    yield from _by_account("threelane_short_credits", "Credits missing to pay for all waiting messages", short)
+    burn = {name: one.burn / CREDIT for name, one in each.items()}
+    yield from _by_account("threelane_burn_credits_per_hour", "Credits charged per hour, recently", burn)
+    hours = {name: one.hours_left for name, one in each.items()}
+    yield from _by_account("threelane_hours_left", "Hours until the balance runs out", hours)
+    drift = {name: one.drift / CREDIT for name, one in each.items()}
+    yield from _by_account("threelane_drift_credits", "Credits spent without a known charge", drift)
     committed = GaugeMetricFamily(
-        "threelane_committed_credits", "Estimated cost of all waiting messages", labels=["lane"]
+        "threelane_committed_credits", "Estimated cost of all waiting messages", labels=["account", "lane"]
     )
     reserved = GaugeMetricFamily(
-        "threelane_lane_reserved", "1: the lane waits because credits are reserved for higher lanes", labels=["lane"]
+        "threelane_lane_reserved",
+        "1: the lane waits because credits are reserved for higher lanes",
+        labels=["account", "lane"],
     )
-    for lane in keys.LANES:
-        committed.add_metric([str(lane)], found.committed[lane] / CREDIT)
-        reserved.add_metric([str(lane)], float(lane in found.waiting_lanes))
+    for (name, one), lane in product(each.items(), keys.LANES):
+        committed.add_metric([name, str(lane)], one.committed[lane] / CREDIT)
+        reserved.add_metric([name, str(lane)], float(lane in one.waiting_lanes))
     yield from (committed, reserved)
-    yield _spent("threelane_charged_by_producer_credits", "producer", found.by_producer, limit)
-    yield _spent("threelane_charged_by_country_credits", "country", found.by_country, limit)
+    by_producer = {name: one.by_producer for name, one in each.items()}
+    yield _spent("threelane_charged_by_producer_credits", "producer", by_producer, limit)
+    by_country = {name: one.by_country for name, one in each.items()}
+    yield _spent("threelane_charged_by_country_credits", "country", by_country, limit)
+
+
+def budgets(found: Sequence[BudgetUse]) -> Iterator[Metric]:
+    """Yield budgets, which are the same for all accounts."""
     limits = GaugeMetricFamily("threelane_budget_credits", "Budget limits", labels=["scope", "period"])
     used = GaugeMetricFamily(
         "threelane_budget_used_credits", "Reserved and spent credits of budgets", labels=["scope", "period"]
     )
-    for one in found.budgets[:MOST]:
+    for one in found[:MOST]:
         limits.add_metric([one.scope, one.period], one.budget.limit / CREDIT)
         used.add_metric([one.scope, one.period], one.spent / CREDIT)
     yield from (limits, used)
 
 
-def capacity(found: Capacity) -> Iterator[Metric]:
-    """Yield workers, memory use of Redis, and how long the backlog takes."""
-    yield from _gauge("threelane_workers", "Workers that reported within 20 seconds", found.workers)
-    yield from _gauge("threelane_workers_of_lane_1", "Reporting workers that fetch lane 1", found.workers_lane_1)
-    yield from _gauge(
-        "threelane_workers_at_fault", "Reporting workers that send nothing for a reason of their own", found.at_fault
-    )
-    yield from _gauge(
+_OF_WORKERS = (
+    ("threelane_workers", "Workers that reported within 20 seconds", "workers"),
+    ("threelane_workers_of_lane_1", "Reporting workers that fetch lane 1", "workers_lane_1"),
+    ("threelane_workers_at_fault", "Reporting workers that send nothing for a reason of their own", "at_fault"),
+    (
         "threelane_workers_not_ready",
         "Reporting workers that claim nothing yet, as after a refused login",
-        found.not_ready,
-    )
+        "not_ready",
+    ),
+    ("threelane_workers_worth_having", "Number of workers that the backlog justifies", "worth_having"),
+    ("threelane_drain_minutes", "Minutes to drain the backlog at the allowed rate", "drain_minutes"),
+)
+
+
+def capacity(each: Mapping[str, Capacity]) -> Iterator[Metric]:
+    """Yield workers and how long the backlog takes, by account; and the memory use of Redis."""
+    for name, meaning, field in _OF_WORKERS:
+        yield from _by_account(name, meaning, {account: getattr(one, field) for account, one in each.items()})
+    whole = next(iter(each.values()))
     yield from _gauge(
-        "threelane_workers_worth_having", "Number of workers that the backlog justifies", found.worth_having
+        "threelane_redis_memory_share", "Fraction of its memory limit that Redis uses", whole.memory_share
     )
-    yield from _gauge(
-        "threelane_drain_minutes", "Minutes to drain the backlog at the allowed rate", found.drain_minutes
-    )
-    yield from _gauge(
-        "threelane_redis_memory_share", "Fraction of its memory limit that Redis uses", found.memory_share
-    )
-    yield from _gauge("threelane_suppressed_numbers", "Numbers on the suppression list", found.suppressed)
+    yield from _gauge("threelane_suppressed_numbers", "Numbers on the suppression list", whole.suppressed)
 
 
 def new_countries(number: int) -> Iterator[Metric]:
@@ -108,29 +124,42 @@ def wrong_types(parts: int) -> Iterator[Metric]:
     yield from _gauge("threelane_scrape_parts_missing", meaning, parts)
 
 
-def visibility(seen: Visibility) -> Iterator[Metric]:
-    """Yield how soon look-ups find accepted messages, if it is known."""
-    delay = seen.delay_ms / 1000 if seen.delay_ms else None
+def visibility(each: Mapping[str, Visibility]) -> Iterator[Metric]:
+    """Yield how soon look-ups find accepted messages, by account; where it is known."""
+    delays = {name: seen.delay_ms / 1000 for name, seen in each.items() if seen.delay_ms}
     meaning = "Largest recent time until a look-up found an accepted message"
-    yield from _gauge("threelane_look_up_delay_seconds", meaning, delay)
+    yield from _by_account("threelane_look_up_delay_seconds", meaning, delays)
 
 
-def _gauge(name: str, meaning: str, value: float | None) -> Iterator[Metric]:
-    if value is not None:
-        metric = GaugeMetricFamily(name, meaning)
-        metric.add_metric([], value)
+def _gauge(name: str, meaning: str, value: float) -> Iterator[Metric]:
+    metric = GaugeMetricFamily(name, meaning)
+    metric.add_metric([], value)
+    yield metric
+
+
+def _by_account(name: str, meaning: str, values: Mapping[str, float | None]) -> Iterator[Metric]:
+    """Yield a gauge with the known values; nothing if none is known."""
+    metric = GaugeMetricFamily(name, meaning, labels=["account"])
+    for account, value in values.items():
+        if value is not None:
+            metric.add_metric([account], value)
+    if metric.samples:
         yield metric
 
 
-def _spent(name: str, label: str, sums: Mapping[str, int], limit: LabelLimit) -> Metric:
-    """Return credits by a label; the values with the largest sums get own series, the rest is ``other``."""
-    metric = CounterMetricFamily(name, "Credits charged", labels=[label])
+def _spent(name: str, label: str, each: Mapping[str, Mapping[str, int]], limit: LabelLimit) -> Metric:
+    """Return credits by account and a label; the values with the largest sums get own series, the rest is ``other``."""
+    metric = CounterMetricFamily(name, "Credits charged", labels=["account", label])
+    sums: Counter[str] = Counter()
+    for one in each.values():
+        sums.update(one)
     show = limit.limited(name, label, sums)
-    limited: dict[str, int] = {}
-    for value, amount in sums.items():
-        limited[show(value)] = limited.get(show(value), 0) + amount
-    for value, amount in sorted(limited.items()):
-        metric.add_metric([value], amount / CREDIT)
+    limited: Counter[tuple[str, str]] = Counter()
+    for account, one in each.items():
+        for value, amount in one.items():
+            limited[account, show(value)] += amount
+    for values, amount in sorted(limited.items()):
+        metric.add_metric(values, amount / CREDIT)
     return metric
 
 

@@ -12,6 +12,7 @@ import redis
 
 from threelane.store import budgets, keys, rows
 from threelane.store.budgets import BudgetUse
+from threelane.store.keys import HERE, Space
 from threelane.store.rates import Rate
 from threelane.store.tally import Count
 
@@ -55,13 +56,17 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, sum(self.committed.values()) - self.left) if self.balance is not None else 0
 
 
-def read(client: redis.Redis, now: int) -> Forecast:
-    """Return the current forecast; its cost does not depend on the number of messages."""
+def read(client: redis.Redis, now: int, space: Space = HERE) -> Forecast:
+    """Return the current forecast of an account; its cost does not depend on the number of messages.
+
+    Budgets are the same for all accounts, and count what all of them spend.
+    """
+    names = keys.names(space)
     with client.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.BALANCE)
-        pipe.hgetall(keys.TALLY)
-        pipe.hgetall(keys.BURN)
-        found = zip((keys.BALANCE, keys.TALLY, keys.BURN), pipe.execute(raise_on_error=False), strict=True)
+        pipe.hgetall(names.BALANCE)
+        pipe.hgetall(names.TALLY)
+        pipe.hgetall(names.BURN)
+        found = zip((names.BALANCE, names.TALLY, names.BURN), pipe.execute(raise_on_error=False), strict=True)
     tables = [rows.known(key, one, {}) for key, one in found]
     balance, tally, burnt = ({rows.text(k): rows.text(v) for k, v in one.items()} for one in tables)
     if "credits" in balance and not _NUMBER.fullmatch(balance["credits"]):

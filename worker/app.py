@@ -28,6 +28,7 @@ from threelane.worker.fetch import put_back, rabbit, tasks, transport
 from threelane.worker.fetch.lanes import LANES
 from threelane.worker.gateway import choose, overrides, tables
 from threelane.worker.process import accounts, consumer_pulse, interpreter, metrics, remote_control, starting
+from threelane.worker.process.account_label import OfAccount
 from threelane.worker.process.broker import application, refuse_options
 from threelane.worker.process.controller import describe, note_cut_off, request_end
 from threelane.worker.process.identity import IDENTITY
@@ -112,7 +113,7 @@ def _begin(process: Any) -> None:
     variables.warn()
     metrics.announce_alarms(*codes)
     IDENTITY.take(settings)
-    server = serve_or_exit(settings)
+    server = serve_or_exit(settings, OfAccount(settings.account))
     serve_probes(server, partial(live, missing_lanes=LANES.missing))
     IDENTITY.report(metrics=target_of(settings, server))
     queues = app.amqp.queues.consume_from

@@ -290,7 +290,7 @@ def gauges(client: redis.Redis) -> dict[tuple[str, ...], float]:
     registry = CollectorRegistry()
     registry.register(Fleet(client))
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *(value for label, value in sample.labels.items() if label != "account")): sample.value
         for metric in registry.collect()
         for sample in metric.samples
         if metric.name in ("threelane_lane_oldest_seconds", "threelane_waiting")

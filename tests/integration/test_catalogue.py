@@ -7,9 +7,11 @@ from random import Random
 
 import pytest
 import redis
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
+from tests.servers import wait_until
+from tests.two_accounts import BULK, hold_account, publish
 from threelane.contract.gateways import SHIPPED
 from threelane.contract.refusal import Owner
 from threelane.gateways.one.codes import ONE_API
@@ -20,16 +22,20 @@ from threelane.operations.catalogue import (
     METRICS,
     MOST_SERIES_OF_EXPORTER,
     MOST_SERIES_OF_PROCESS,
+    SERIES_OF_ACCOUNT,
     Where,
 )
 from threelane.operations.exporter import Fleet
 from threelane.store import budgets, keys
 from threelane.store.budgets import Budget
+from threelane.store.keys import HERE, Space
+from threelane.store.spaces import spaces
 from threelane.store.states import Status
 from threelane.worker.fetch import nudge
 from threelane.worker.gateway.outcome import OutcomeKind
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process import internal_error, metrics
+from threelane.worker.process.account_label import OfAccount
 from threelane.worker.webhooks import metrics as outcome_metrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -42,7 +48,7 @@ OF_PROCESSES = [
 MESSAGES = 100_000
 
 
-def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
+def _tally_of_all_that_can_happen(client: redis.Redis, space: Space = HERE) -> None:
     """One of each count, and a balance: so that the exporter exports all it can."""
     fields = [f"{kind}:{lane}" for kind in ("accepted", "parts", "repeated", "lapsed", "swept") for lane in keys.LANES]
     fields += ["redriven:1", "cancelled:1", "late:1", "bypassed:1", "reserved:2", "charged_parts:1", "lifted"]
@@ -59,12 +65,13 @@ def _tally_of_all_that_can_happen(client: redis.Redis) -> None:
         "erased:1",
     ]
     fields += ["charged:1:login", "charged_by:producer:shop", "charged_by:country:ZA", "committed:1"]
-    client.hset(keys.TALLY, mapping=dict.fromkeys(fields, 1_000_000))
-    client.hset(keys.BALANCE, mapping={"credits": 5_000_000, "left": 4_000_000, "at": 1, "drift": 0})
-    client.hset(keys.VISIBILITY, "delay", 1_500)
+    names = keys.names(space)
+    client.hset(names.TALLY, mapping=dict.fromkeys(fields, 1_000_000))
+    client.hset(names.BALANCE, mapping={"credits": 5_000_000, "left": 4_000_000, "at": 1, "drift": 0})
+    client.hset(names.VISIBILITY, "delay", 1_500)
     minute = int(client.time()[0]) // 60
-    client.hset(keys.BURN, str(minute), 1_000_000)
-    client.hset(keys.HOLDS, "account", b'{"code":"301","cause":"no_credit","since":1,"until":0}')
+    client.hset(names.BURN, str(minute), 1_000_000)
+    hold_account(client, space)
     budgets.put(client, "centre:login", "day", Budget(1_000_000, "refuse"))
 
 
@@ -79,6 +86,48 @@ def test_the_exporter_exports_what_the_catalogue_lists(client: redis.Redis) -> N
         assert (name, wanted[name].type, wanted[name].meaning) == (name, one.type, one.documentation)
         assert one.samples, name
         assert {wanted[name].labels} == {tuple(sample.labels) for sample in one.samples}
+        accounts = {sample.labels.get("account", "") for sample in one.samples}
+        assert accounts <= {"default", ""}, name
+
+
+def test_each_series_of_an_account_has_its_name_and_its_own_values(client: redis.Redis) -> None:
+    """One account is held and has everything, the other has nothing: no value of one may be in the other's series."""
+    publish(client)
+    _tally_of_all_that_can_happen(client, BULK)
+    collected = {one.name: one for one in Fleet(client).collect()}
+    values: dict[str, dict[str, float]] = {"default": {}, "bulk": {}}
+    for name in (one.name for one in METRICS if "account" in one.labels and Where.EXPORTER in one.where):
+        for sample in collected[name].samples:
+            if account := sample.labels["account"]:
+                values[account][name] = values[account].get(name, 0) + sample.value
+
+    assert {"threelane_workers_worth_having"} == {name for name, value in values["default"].items() if value}
+    nothing_happened = {name for name, value in values["bulk"].items() if not value}
+    assert "threelane_on_hold" in values["bulk"]
+    assert {} == {name: values["bulk"][name] for name in _OF_ALL_THAT_HAPPENED & nothing_happened}
+
+
+_OF_ALL_THAT_HAPPENED = {
+    *("threelane_accepted", "threelane_dead", "threelane_in_doubt", "threelane_retried", "threelane_charged_credits"),
+    *("threelane_on_hold", "threelane_balance_credits", "threelane_left_credits", "threelane_committed_credits"),
+    *("threelane_burn_credits_per_hour", "threelane_hours_left", "threelane_look_up_delay_seconds"),
+    *("threelane_charged_by_producer_credits", "threelane_charged_by_country_credits", "threelane_reserved"),
+}
+
+
+def test_a_further_account_adds_few_series(client: redis.Redis) -> None:
+    """The document promises a number, by which an operator of many accounts plans."""
+
+    def series() -> int:
+        return sum(len(one.samples) for one in Fleet(client).collect())
+
+    before = series()
+    publish(client)
+    wait_until(lambda: len(spaces(client)) == 2, what="the new account, a second later")
+    added = series() - before
+
+    print(f"{added} series of a further account")
+    assert SERIES_OF_ACCOUNT * 0.8 < added <= SERIES_OF_ACCOUNT
 
 
 def test_the_other_processes_export_what_the_catalogue_lists() -> None:
@@ -88,6 +137,19 @@ def test_the_other_processes_export_what_the_catalogue_lists() -> None:
     for one in OF_PROCESSES:
         known = BY_NAME[one._name]
         assert (known.type, known.labels, known.meaning) == (one._type, one._labelnames, one._documentation)
+
+
+def test_every_metric_of_a_worker_names_its_account() -> None:
+    """A worker serves one account; those of the process itself have none, as in every dashboard for them."""
+    metrics.CLAIMED.labels(1).inc(0)
+    lines = generate_latest(OfAccount("bulk")).decode().splitlines()
+    series = [line for line in lines if not line.startswith("#")]
+
+    assert 'threelane_claimed_total{account="bulk",lane="1"}' in {line.rpartition(" ")[0] for line in series}
+    assert [] == [one for one in series if one.startswith("threelane_") and 'account="bulk"' not in one]
+    assert any(one.startswith("process_cpu_seconds_total ") for one in series)
+    (restricted,) = OfAccount("bulk").restricted_registry(["threelane_claimed_total"]).collect()
+    assert {"bulk"} == {sample.labels["account"] for sample in restricted.samples}
 
 
 def test_the_document_is_that_of_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:

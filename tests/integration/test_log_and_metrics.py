@@ -90,22 +90,25 @@ def test_the_metrics_count_the_outcome_of_every_message(
     def page() -> str:
         return str(urlopen(address).read().decode())
 
-    wait_until(lambda: 'threelane_moved_total{lane="3",status="delivered"} 2.0' in page())
+    wait_until(lambda: 'threelane_moved_total{account="default",lane="3",status="delivered"} 2.0' in page())
     price = 0.8 if API.reports_charge else 1.0  # where no charge is reported the estimate stands for it
     for labels, parts in (('login",lane="1', 1), ('news",lane="3', 3), ('none",lane="3', 1)):
-        assert f'threelane_charged_credits_total{{cost_centre="{labels}"}} {round(parts * price, 1)}' in page()
+        assert (
+            f'threelane_charged_credits_total{{account="default",cost_centre="{labels}"}} {round(parts * price, 1)}'
+            in page()
+        )
     for line in (
-        'threelane_accepted_total{lane="3"} 3.0',
+        'threelane_accepted_total{account="default",lane="3"} 3.0',
         'threelane_refused_total{code="105"} 1.0',
-        'threelane_parts_total{lane="3"} 5.0',
-        'threelane_moved_total{lane="1",status="delivered"} 1.0',
-        f'threelane_retried_total{{code="{API.code("901")}",lane="2"}} 1.0',
-        f'threelane_dead_total{{code="{API.code("122")}",owner="recipient"}} 1.0',
-        'threelane_in_doubt_total{code="lost",lane="3"} 1.0',
-        'threelane_lane_depth{lane="1"} 0.0',
-        'threelane_lane_oldest_seconds{lane="1"} 0.0',
+        'threelane_parts_total{account="default",lane="3"} 5.0',
+        'threelane_moved_total{account="default",lane="1",status="delivered"} 1.0',
+        f'threelane_retried_total{{account="default",code="{API.code("901")}",lane="2"}} 1.0',
+        f'threelane_dead_total{{account="default",code="{API.code("122")}",owner="recipient"}} 1.0',
+        'threelane_in_doubt_total{account="default",code="lost",lane="3"} 1.0',
+        'threelane_lane_depth{account="default",lane="1"} 0.0',
+        'threelane_lane_oldest_seconds{account="default",lane="1"} 0.0',
         "threelane_redis_up 1.0",
     ):
         assert line in page()
     own = urlopen(worker.event("metrics")["url"]).read().decode()
-    assert 'threelane_accept_to_gateway_seconds_count{lane="1"} 1.0' in own
+    assert 'threelane_accept_to_gateway_seconds_count{account="default",lane="1"} 1.0' in own

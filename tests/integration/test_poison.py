@@ -127,7 +127,7 @@ def test_a_poison_message_among_a_thousand_is_one_dead_letter(
     assert TEXT not in worker.log.read_text() + dead["text"]
     assert [] == [one for one in log_of(worker) if one["event"] == "worker_failed"]
     if url:
-        assert 'threelane_internal_errors_total{step="send"}' in metrics
+        assert 'threelane_internal_errors_total{account="default",step="send"}' in metrics
     story = poisoned.prints("explain", ids[417])
     assert "KeyError" in str(story)
     assert "internal_error" == story["rule"]["code"]

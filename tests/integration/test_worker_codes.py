@@ -191,7 +191,7 @@ def test_a_code_that_no_table_lists_is_a_dead_letter_and_an_alarm(
     from urllib.request import urlopen
 
     page = urlopen(child.event("metrics")["url"]).read().decode()
-    assert 'threelane_alarms_total{code="xxx",owner="operator"} 1.0' in page
+    assert 'threelane_alarms_total{account="default",code="xxx",owner="operator"} 1.0' in page
 
 
 def test_each_dead_letter_has_one_log_line_with_its_owner(producer: Producer, workers: Workers, until: Until) -> None:
