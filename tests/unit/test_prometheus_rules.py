@@ -76,3 +76,17 @@ def test_the_alert_for_unlisted_codes_names_what_the_tables_fall_back_to() -> No
     (expr,) = (one["expr"] for one in alerts() if one["alert"] == "UnlistedCode")
     named = set(re.findall(r'code=~"([^"]*)"', expr)[0].split("|"))
     assert UNLISTED | {"status"} == named
+
+
+_OF_INSTALLATION = {
+    *("InternalError", "DamagedData", "RedisMemoryHigh", "RedisMemoryFull", "RedisAway", "RedisNotWritable"),
+    *("RedisRefuses", "ExporterGone", "CallbacksGone", "ReceiptsStopped", "WebhookDeadLetters", "OptOutsRise"),
+    *("NeighbouringNumbers", "LimitReached", "BatchPausedLong", "PausedMessagesExpire", "NewCountry"),
+    *("RepliesUnassigned", "RepliesRemovedUnread"),
+}
+
+
+def test_every_alert_names_its_account_except_those_of_the_whole_installation() -> None:
+    """Who has ten accounts and is woken by "the account has no credit" has to look up which."""
+    unnamed = {one["alert"] for one in alerts() if "$labels.account" not in one["annotations"]["summary"]}
+    assert _OF_INSTALLATION == unnamed
