@@ -7,6 +7,7 @@ limits are those of deploy/prometheus/rules.yml.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
     VariableRefresh,
 )
+
+from threelane.operations.catalogue import ACCOUNT, of_series
 
 FOLDER = Path(__file__).with_name("dashboards")
 SOURCE = DataSourceRef(type_val="prometheus", uid="threelane-prometheus")
@@ -65,8 +68,35 @@ class Board(NamedTuple):
     variable: str = ""
 
 
+_NAMED = re.compile(r"\b(threelane_[a-z0-9_]+)(?:\{([^}]*)\})?")
+
+
+def of_accounts(expression: str) -> str:
+    """Return a query for the accounts that the variable ``account`` selects; all of them include series without one.
+
+    What processes of several accounts expose, and dead letters, have no account, and are shown for each.
+    """
+    return _NAMED.sub(_with_account, expression)
+
+
+def _with_account(found: re.Match[str]) -> str:
+    metric = of_series(found[1])
+    if metric is None or not any(ACCOUNT in metric.labels_of(where) for where in metric.where):
+        return found[0]
+    has_others = metric.name == "threelane_messages" or any(
+        ACCOUNT not in metric.labels_of(one) for one in metric.where
+    )
+    matchers = filter(None, (found[2], f'{ACCOUNT}=~"$account{"|" if has_others else ""}"'))
+    return f"{found[1]}{{{', '.join(matchers)}}}"
+
+
 def _rate(metric: str, by: str, where: str = "", per: str = "") -> str:
     return f"sum by ({by}) (rate({metric}{where}[{WINDOW}])){per}"
+
+
+def _most(metric: str, by: str) -> str:
+    """Return the ten largest charges per hour: by account, since each may have its own currency."""
+    return f"topk by (account) (10, {_rate(metric, f'account, {by}', per=_AN_HOUR)})"
 
 
 def _happened(metric: str, by: str) -> str:
@@ -90,7 +120,7 @@ LANES = Board(
                 Panel(
                     "How long has the oldest message waited?",
                     "s",
-                    [("threelane_lane_oldest_seconds", "lane {{lane}}")],
+                    [("max by (lane) (threelane_lane_oldest_seconds)", "lane {{lane}}")],
                     "Since it was accepted or due, also on hold, retried or in doubt. Lane 1: alert above 30 s.",
                     Limits(5, 30),
                     now=True,
@@ -100,7 +130,7 @@ LANES = Board(
                 Panel(
                     "How many messages wait?",
                     "short",
-                    [("threelane_lane_depth", "lane {{lane}}")],
+                    [("sum by (lane) (threelane_lane_depth)", "lane {{lane}}")],
                     now=True,
                     width=4,
                     words=True,
@@ -108,7 +138,7 @@ LANES = Board(
                 Panel(
                     "What is on hold?",
                     "short",
-                    [("sum by (scope, code) (threelane_on_hold)", "{{scope}} {{code}}")],
+                    [("sum by (account, scope, code) (threelane_on_hold)", "{{account}}: {{scope}} {{code}}")],
                     "threelane holds shows why and until when; docs/operations.md explains what to do.",
                     Limits(1, 1),
                     now=True,
@@ -119,7 +149,7 @@ LANES = Board(
                 Panel(
                     "Do workers run?",
                     "short",
-                    [("threelane_workers", "workers"), ("threelane_workers_of_lane_1", "of lane 1")],
+                    [("sum(threelane_workers)", "workers"), ("sum(threelane_workers_of_lane_1)", "of lane 1")],
                     limits=Limits(1, 1, falling=True),
                     now=True,
                     width=4,
@@ -128,8 +158,8 @@ LANES = Board(
                 Panel(
                     "When is the backlog cleared?",
                     "m",
-                    [("threelane_drain_minutes", "cleared in")],
-                    "At the rate that all workers share.",
+                    [("max(threelane_drain_minutes)", "cleared in")],
+                    "At the rate that all workers of an account share; of the account that takes longest.",
                     Limits(15, 60),
                     now=True,
                     width=4,
@@ -151,10 +181,10 @@ LANES = Board(
                 Panel(
                     "How long did the oldest message wait?",
                     "s",
-                    [("threelane_lane_oldest_seconds", "lane {{lane}}")],
+                    [("threelane_lane_oldest_seconds", "{{account}} lane {{lane}}")],
                     limits=Limits(5, 30),
                 ),
-                Panel("How many messages waited?", "short", [("threelane_lane_depth", "lane {{lane}}")]),
+                Panel("How many messages waited?", "short", [("threelane_lane_depth", "{{account}} lane {{lane}}")]),
                 Panel(
                     "What did messages wait for?",
                     "short",
@@ -208,6 +238,12 @@ LANES = Board(
                     [(_rate("threelane_moved_total", "lane", '{status="sent"}'), "lane {{lane}}")],
                 ),
                 Panel(
+                    "What does each account send? (messages per second)",
+                    "short",
+                    [(_rate("threelane_moved_total", "account", '{status="sent"}'), "{{account}}")],
+                    "Each account has its own rate, THREELANE_PARTS_PER_SECOND.",
+                ),
+                Panel(
                     "What arrives? (per second)",
                     "short",
                     [
@@ -222,11 +258,19 @@ LANES = Board(
                     "short",
                     [(_sum("threelane_late_total", window="1m"), "no receipt in time")],
                 ),
-                Panel("Which states are the messages in?", "short", [("threelane_messages", "{{status}}")]),
+                Panel(
+                    "Which states are the messages in?",
+                    "short",
+                    [("sum by (status) (threelane_messages)", "{{status}}")],
+                ),
                 Panel(
                     "Are there enough workers?",
                     "short",
-                    [("threelane_workers", "running"), ("threelane_workers_worth_having", "worth having")],
+                    [
+                        ("threelane_workers", "{{account}}: running"),
+                        ("threelane_workers_worth_having", "{{account}}: worth having"),
+                    ],
+                    "A worker serves one account.",
                 ),
             ),
         ),
@@ -244,36 +288,46 @@ MONEY = Board(
                 Panel(
                     "When does the balance run out?",
                     "h",
-                    [("threelane_hours_left", "hours left")],
+                    [("threelane_hours_left", "{{account}}")],
                     "At the rate of the last hour.",
                     Limits(24, 2, falling=True),
                     now=True,
                     width=4,
+                    words=True,
                     none="no charges yet",
                 ),
                 Panel(
-                    "How many credits are left?", "short", [("threelane_left_credits", "credits")], now=True, width=4
+                    "How many credits are left?",
+                    "short",
+                    [("threelane_left_credits", "{{account}}")],
+                    "Each account has its own credits, and may have its own currency.",
+                    now=True,
+                    width=4,
+                    words=True,
                 ),
                 Panel(
                     "How many credits are missing?",
                     "short",
-                    [("threelane_short_credits", "credits")],
+                    [("threelane_short_credits", "{{account}}")],
                     "The credits missing to pay for all waiting messages.",
                     Limits(0.01, None),
                     now=True,
                     width=4,
+                    words=True,
                 ),
                 Panel(
                     "How fast are credits spent?",
                     "short",
-                    [("threelane_burn_credits_per_hour", "credits per hour")],
+                    [("threelane_burn_credits_per_hour", "{{account}}")],
+                    "Credits per hour.",
                     now=True,
                     width=4,
+                    words=True,
                 ),
                 Panel(
                     "Does a lane wait for credit?",
                     "short",
-                    [("threelane_lane_reserved", "lane {{lane}}")],
+                    [("threelane_lane_reserved", "{{account}} lane {{lane}}")],
                     "The remaining credits are reserved for higher lanes.",
                     Limits(1, 1),
                     now=True,
@@ -284,10 +338,11 @@ MONEY = Board(
                 Panel(
                     "How old is the reading?",
                     "s",
-                    [("threelane_balance_age_seconds", "age")],
+                    [("threelane_balance_age_seconds", "{{account}}")],
                     limits=Limits(120, 600),
                     now=True,
                     width=4,
+                    words=True,
                     none="never read",
                 ),
             ),
@@ -299,27 +354,27 @@ MONEY = Board(
                     "Do the credits cover all waiting messages?",
                     "short",
                     [
-                        ("threelane_left_credits", "left"),
-                        ("threelane_balance_credits", "balance as last read"),
-                        ("sum(threelane_committed_credits)", "committed"),
+                        ("threelane_left_credits", "{{account}}: left"),
+                        ("threelane_balance_credits", "{{account}}: balance as last read"),
+                        ("sum by (account) (threelane_committed_credits)", "{{account}}: committed"),
                     ],
                 ),
                 Panel(
                     "For how many hours does the balance last?",
                     "h",
-                    [("threelane_hours_left", "hours left")],
+                    [("threelane_hours_left", "{{account}}")],
                     limits=Limits(24, 2, falling=True),
                 ),
                 Panel(
                     "What will the waiting messages cost? (credits)",
                     "short",
-                    [("threelane_committed_credits", "lane {{lane}}")],
+                    [("threelane_committed_credits", "{{account}} lane {{lane}}")],
                     stacked=True,
                 ),
                 Panel(
                     "Does another system spend credits? (credits without a charge)",
                     "short",
-                    [("threelane_drift_credits", "drift")],
+                    [("threelane_drift_credits", "{{account}}")],
                     "How much more the balance fell than the reported charges explain.",
                 ),
             ),
@@ -330,7 +385,12 @@ MONEY = Board(
                 Panel(
                     "Which lane spends credits?",
                     "short",
-                    [(_rate("threelane_charged_credits_total", "lane", per=_AN_HOUR), "lane {{lane}}")],
+                    [
+                        (
+                            _rate("threelane_charged_credits_total", "account, lane", per=_AN_HOUR),
+                            "{{account}} lane {{lane}}",
+                        )
+                    ],
                     stacked=True,
                 ),
                 Panel(
@@ -338,8 +398,8 @@ MONEY = Board(
                     "short",
                     [
                         (
-                            f"topk(10, {_rate('threelane_charged_credits_total', 'cost_centre', per=_AN_HOUR)})",
-                            "{{cost_centre}}",
+                            _most("threelane_charged_credits_total", "cost_centre"),
+                            "{{account}} {{cost_centre}}",
                         )
                     ],
                 ),
@@ -348,9 +408,8 @@ MONEY = Board(
                     "short",
                     [
                         (
-                            "topk(10, "
-                            f"{_rate('threelane_charged_by_producer_credits_total', 'producer', per=_AN_HOUR)})",
-                            "{{producer}}",
+                            _most("threelane_charged_by_producer_credits_total", "producer"),
+                            "{{account}} {{producer}}",
                         )
                     ],
                 ),
@@ -359,8 +418,8 @@ MONEY = Board(
                     "short",
                     [
                         (
-                            f"topk(10, {_rate('threelane_charged_by_country_credits_total', 'country', '', _AN_HOUR)})",
-                            "{{country}}",
+                            _most("threelane_charged_by_country_credits_total", "country"),
+                            "{{account}} {{country}}",
                         )
                     ],
                 ),
@@ -369,9 +428,9 @@ MONEY = Board(
                     "short",
                     [
                         (
-                            "sum by (lane) (threelane_charged_credits_total) / sum by (lane) "
+                            "sum by (account, lane) (threelane_charged_credits_total) / sum by (account, lane) "
                             "(threelane_charged_parts_total)",
-                            "lane {{lane}}",
+                            "{{account}} lane {{lane}}",
                         )
                     ],
                 ),
@@ -398,7 +457,7 @@ TROUBLE = Board(
                 Panel(
                     "What is on hold?",
                     "short",
-                    [("sum by (scope, code) (threelane_on_hold)", "{{scope}} {{code}}")],
+                    [("sum by (account, scope, code) (threelane_on_hold)", "{{account}}: {{scope}} {{code}}")],
                     limits=Limits(1, 1),
                     now=True,
                     width=6,
@@ -408,7 +467,7 @@ TROUBLE = Board(
                 Panel(
                     "Messages in doubt",
                     "short",
-                    [('threelane_messages{status="in_doubt"}', "in doubt")],
+                    [('sum(threelane_messages{status="in_doubt"})', "in doubt")],
                     "Their answer was lost. They are looked up, and not sent again in the meantime.",
                     Limits(10, 100),
                     now=True,
@@ -457,7 +516,7 @@ TROUBLE = Board(
                 Panel(
                     "Which codes caused dead letters?",
                     "short",
-                    [(_happened("threelane_dead_total", "code, owner"), "{{code}} {{owner}}")],
+                    [(_happened("threelane_dead_total", "account, code, owner"), "{{account}} {{code}} {{owner}}")],
                 ),
                 Panel(
                     "Why are messages refused?",
@@ -472,21 +531,21 @@ TROUBLE = Board(
                 Panel(
                     "How does the gateway respond?",
                     "short",
-                    [(_rate("threelane_attempts_total", "outcome", per=_A_MINUTE), "{{outcome}}")],
+                    [(_rate("threelane_attempts_total", "account, outcome", per=_A_MINUTE), "{{account}} {{outcome}}")],
                 ),
                 Panel(
                     "Does the gateway lose answers?",
                     "short",
-                    [(_happened("threelane_in_doubt_total", "code"), "{{code}}")],
+                    [(_happened("threelane_in_doubt_total", "account, code"), "{{account}} {{code}}")],
                 ),
                 Panel(
                     "Does the gateway stop answering?",
                     "short",
                     [
-                        ("threelane_breaker_open", "breaker open"),
+                        ("threelane_breaker_open", "{{account}}: breaker open"),
                         (_happened("threelane_breaker_openings_total", "outcome"), "opened after {{outcome}}"),
                         (_happened("threelane_gateway_probes_total", "result"), "probes {{result}}"),
-                        ("threelane_workers_at_fault", "workers that stopped alone"),
+                        ("sum(threelane_workers_at_fault)", "workers that stopped alone"),
                     ],
                     "docs/outages.md explains what happens. threelane holds shows the next probe.",
                 ),
@@ -508,7 +567,7 @@ TROUBLE = Board(
                 Panel(
                     "How soon do look-ups find messages?",
                     "s",
-                    [("threelane_look_up_delay_seconds", "largest recent delay")],
+                    [("threelane_look_up_delay_seconds", "{{account}}: largest recent delay")],
                     "A lost message is sent again after three times this delay, at the earliest after 5 s.",
                 ),
                 Panel(
@@ -703,6 +762,15 @@ def written(board: Board) -> str:
             dashboard.DashboardLink("Threelane").type(DashboardLinkType.DASHBOARDS).tags(["threelane"]).keep_time(True)
         )
     )
+    made.with_variable(
+        dashboard.QueryVariable(ACCOUNT)
+        .datasource(SOURCE)
+        .query("label_values(threelane_workers, account)")
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .include_all(True)
+        .all_value(".*")
+        .multi(True)
+    )
     if board.variable:
         made.with_variable(
             dashboard.QueryVariable(board.variable)
@@ -721,7 +789,7 @@ def written(board: Board) -> str:
 
 def _targets(panel: Panel) -> list[prometheus.Dataquery]:
     return [
-        prometheus.Dataquery().expr(expr).legend_format(legend).ref_id(chr(ord("A") + place))
+        prometheus.Dataquery().expr(of_accounts(expr)).legend_format(legend).ref_id(chr(ord("A") + place))
         for place, (expr, legend) in enumerate(panel.queries)
     ]
 

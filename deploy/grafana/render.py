@@ -70,7 +70,9 @@ def _board(board: dict[str, Any], prometheus: str, seconds: float, window: str) 
 def _curves(panel: dict[str, Any], prometheus: str, seconds: float, window: str) -> Iterator[Curve]:
     now = time.time()
     for target in panel["targets"]:
-        expression = target["expr"].replace("$__rate_interval", window).replace("$instance", ".*")
+        expression = (
+            target["expr"].replace("$__rate_interval", window).replace("$instance", ".*").replace("$account", ".*")
+        )
         words = {"query": expression, "start": now - seconds, "end": now, "step": max(1, seconds / POINTS)}
         with urlopen(f"{prometheus}/api/v1/query_range?{urlencode(words)}", timeout=30) as reply:
             for one in json.loads(reply.read())["data"]["result"]:

@@ -132,7 +132,12 @@ def _queries() -> Iterator[tuple[str, str]]:
     for file in sorted(FOLDER.glob("*.json")):
         for panel in json.loads(file.read_text())["panels"]:
             for target in panel.get("targets", []):
-                expression = target["expr"].replace("$__rate_interval", "10s").replace("$instance", ".*")
+                expression = (
+                    target["expr"]
+                    .replace("$__rate_interval", "10s")
+                    .replace("$instance", ".*")
+                    .replace("$account", ".*")
+                )
                 yield f"{file.stem}: {panel['title']}", expression
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.grafana.dashboards import BOARDS, FOLDER, SOURCE, Board, file_of, written
+from deploy.grafana.dashboards import BOARDS, FOLDER, MONEY, SOURCE, Board, file_of, written
 from threelane.operations.catalogue import LABELS, of_series
 
 NAMED = re.compile(r"\b(?:threelane|process|python)_[a-z0-9_]+")
+SELECTED = re.compile(r"\b(threelane_[a-z0-9_]+)(\{[^}]*\})?")
 BY = re.compile(r"\bby \(([^)]*)\)")
 each_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 
@@ -41,6 +42,29 @@ def test_its_queries_name_only_metrics_and_labels_of_the_catalogue(board: Board)
                 assert of_series(name) or name.startswith(("process_", "python_")), panel["title"]
             for labels in BY.findall(target["expr"]):
                 assert set(labels.split(", ")) <= {*LABELS, "le", "instance", "job"}, panel["title"]
+
+
+@each_board
+def test_the_variable_account_selects_what_every_panel_shows(board: Board) -> None:
+    """All accounts include series without the label, as an exporter of the version before has them."""
+    (variable,) = (one for one in json.loads(written(board))["templating"]["list"] if one["name"] == "account")
+    assert (".*", True) == (variable["allValue"], variable["includeAll"])
+    for panel in _panels(board):
+        for target in panel["targets"]:
+            for name, labels in SELECTED.findall(target["expr"]):
+                metric = of_series(name)
+                assert metric
+                is_of_account = any("account" in metric.labels_of(where) for where in metric.where)
+                assert is_of_account == ("$account" in labels), panel["title"]
+
+
+def test_credits_of_accounts_are_never_added_up() -> None:
+    """Each account may have its own currency."""
+    added = re.compile(r"sum(?: by \(([^)]*)\))? \(?[^)]*credits")
+    for panel in _panels(MONEY):
+        for target in panel["targets"]:
+            for by in added.findall(target["expr"]):
+                assert "account" in by.split(", "), panel["title"]
 
 
 @each_board
