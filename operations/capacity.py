@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import redis
 
-from threelane.operations.serving import ACCOUNT
 from threelane.store import ceiling, keys, rows
 from threelane.store.keys import Space
 from threelane.store.spaces import spaces
@@ -16,7 +15,7 @@ from threelane.worker.process.identity import SILENT_MS
 
 DRAIN_WANTED_MINUTES = 10  # a backlog that takes longer justifies another worker, up to the allowed rate
 
-_FIELDS = [ACCOUNT, "lanes", "rate", "served", "fault", "not_ready"]
+_FIELDS = [rows.ACCOUNT, "lanes", "rate", "served", "fault", "not_ready"]
 
 
 class Capacity(NamedTuple):

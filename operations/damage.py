@@ -11,6 +11,7 @@ import msgspec
 import redis
 from redis.exceptions import ResponseError
 
+from threelane.contract.accounts.account import option
 from threelane.contract.holidays import parse_row
 from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
@@ -30,6 +31,8 @@ from threelane.store import (
     templates,
     wrong_type,
 )
+from threelane.store.keys import HERE, space_of
+from threelane.store.spaces import spaces
 from threelane.worker.account import hold
 from threelane.worker.gateway import breaking
 from threelane.worker.webhooks import delivery
@@ -47,6 +50,7 @@ class Checked(NamedTuple):
     read: Callable[[bytes, bytes], Any]  # of name and value; raises ValueError for an unreadable row
     effect: str
     is_number: bool = False  # the name of a row is a phone number
+    account: str = ""  # whose it is, as in keys
 
 
 class DamagedRow(NamedTuple):
@@ -119,10 +123,23 @@ TABLES = (
 """The tables and what is safe for an unreadable row of each; reports of workers and breakers are written again."""
 
 
+_BY_ACCOUNT = ("HOLDS", "SUSPECTS", "PRICES", "BALANCE")
+
+
+def tables(client: redis.Redis) -> tuple[Checked, ...]:
+    """Return the tables of all accounts."""
+    found, by_key = [*TABLES], {one.key: one for one in TABLES}
+    for space in spaces(client):
+        if space != HERE:
+            names = ((getattr(keys.names(space), name), by_key[getattr(keys, name)]) for name in _BY_ACCOUNT)
+            found += [one._replace(key=key, account=space.account) for key, one in names]
+    return tuple(found)
+
+
 def find(client: redis.Redis) -> Iterator[DamagedRow]:
     """Yield the unreadable rows of all tables, and of the deliveries to webhooks."""
     yield from of_another_type(client)
-    for one in TABLES:
+    for one in tables(client):
         yield from _of_table(client, one)
     for name in registry.read_all(client):
         effect = "the event is not posted"
@@ -131,9 +148,9 @@ def find(client: redis.Redis) -> Iterator[DamagedRow]:
 
 def of_another_type(client: redis.Redis) -> Iterator[DamagedRow]:
     """Yield the other keys that are of another type: indexes, counts, locks."""
-    tables = {one.key for one in TABLES}
+    known = {one.key for one in tables(client)}
     for key in wrong_type.find(client):
-        if key not in tables:
+        if key not in known:
             effect = "commands on this key fail; an index of a lane stops the lane"
             yield DamagedRow(key, "", effect, f"threelane damaged remove {key}")
 
@@ -146,7 +163,7 @@ def remove(client: redis.Redis, key: str, row: str) -> bytes | None:
     if not row and key in wrong_type.find(client):
         _delete(client, key)
         return b"a key of another type"
-    table = next((one for one in (*TABLES, *_deliveries(client)) if one.key == key), None)
+    table = next((one for one in (*tables(client), *_deliveries(client)) if one.key == key), None)
     if table is None:
         raise ValueError(f"{key} is not a table with rows: threelane damaged lists what is damaged")
     if not _is_hash(client, key):
@@ -207,8 +224,8 @@ def _is_readable(table: Checked, name: bytes, value: bytes) -> bool:
 
 
 def _command(table: Checked, row: str) -> str:
-    if table.key == keys.HOLDS and _is_resumable(row):
-        return f"threelane resume {shlex.quote(row or 'account')}"
+    if table.key == keys.names(space_of(table.account)).HOLDS and _is_resumable(row):
+        return f"threelane resume {shlex.quote(row or 'account')}{option(table.account)}"
     return f"threelane damaged remove {table.key}" + (f" {shlex.quote(row)}" if row else "")
 
 

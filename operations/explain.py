@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 import redis
 
+from threelane.contract.accounts.account import shown
 from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.contract.window import Windows
 from threelane.operations import opening
 from threelane.operations.outage import outage
-from threelane.store import budgets, events, keys, pauses, readable, registry, rows, waiting, windows
+from threelane.store import accounts, budgets, events, keys, pauses, readable, registry, rows, waiting, windows
 from threelane.store import status as statuses
+from threelane.store.keys import HERE, Space, space_of
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
 from threelane.store.states import FINAL, SUCCESSFUL, Status
@@ -28,6 +30,7 @@ from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.ours import MEANINGS, OURS
 from threelane.worker.policy.rule import UNTIL_EXPIRY, Scope, Table
 from threelane.worker.policy.statuses import OF_ACCOUNT
+from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.webhooks.delivery import decode as decode_delivery
 from threelane.worker.webhooks.intake import GROUP
@@ -144,6 +147,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Step, ...] = ()
     events: tuple[PublishedEvent, ...] = ()
     not_kept: tuple[str, ...] = NOT_KEPT
+    account: str | msgspec.UnsetType = msgspec.UNSET  # absent for the default account
 
 
 def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSettings) -> Story | None:
@@ -172,11 +176,12 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
         in_doubt_since=int(record.get("doubted", 0)),
         waiting_since=_since(known, record, now),
         waiting_cause=waiting.cause_of(record.get(Field.WAITING, "")),
-        rule=_rule(known, record, settings),
+        rule=_rule(client, known, record, settings),
         pending=_pending(client, known, record, sms, now),
         money=_money(client, known, record, now),
         receipts=receipts,
         events=tuple(_events(client, known, record.get("producer", ""), _late_at(known, record, settings))),
+        account=record.get(Field.ACCOUNT) or msgspec.UNSET,
     )
 
 
@@ -204,14 +209,25 @@ def _body(body: str, message_id: str) -> Message | None:
 MILLISECONDS = re.compile(r"[0-9]{1,15}")
 
 
-def _rule(known: MessageStatus, record: Mapping[str, str], settings: WorkerSettings) -> Matched | None:
+def _rule(
+    client: redis.Redis, known: MessageStatus, record: Mapping[str, str], settings: WorkerSettings
+) -> Matched | None:
     """Return the rule that decided last: that of the status that returned the message, or of its code."""
     status = record.get(Field.FORMER_STATUS, "")
     cause = OF_ACCOUNT.get(status)
     if cause and known.code == cause.code and known.reason == cause.reason:
         meaning = f"the network's status {status}, by which the account is on hold; the message is sent again, once"
         return Matched(code=cause.code, reason=cause.reason, scope=Scope.ACCOUNT, owner=Owner.OPERATOR, meaning=meaning)
-    return matched(known.code, in_force(settings.gateway, settings.policy_file)) if known.code else None
+    return matched(known.code, table_of(client, record.get(Field.ACCOUNT, ""), settings)) if known.code else None
+
+
+def table_of(client: redis.Redis, account: str, settings: WorkerSettings) -> Table:
+    """Return the policy table of an account, named as in keys: with the operator's changes if it is that of the settings.
+
+    Of another account only its API is known here.
+    """
+    known = accounts.read(client).routing.accounts.get(shown(account)) if account != settings.space.account else None
+    return in_force(known.gateway, None) if known else in_force(settings.gateway, settings.policy_file)
 
 
 def matched(code: str, table: Table) -> Matched:
@@ -323,9 +339,10 @@ def _pending(
         )
     if known.status is Status.PAUSED:
         return _paused(client, known)
-    at = int(_score(client, known))
-    held = hold.holds(client, now)
-    breaker = outage(client, held, now)
+    space = space_of(record.get(Field.ACCOUNT, ""))
+    at = int(_score(client, known, space))
+    held = hold.holds(client, now, space)
+    breaker = outage(client, held, now, space)
     if breaker and known.status is Status.IN_DOUBT:
         cause = "retry" if "retry" in record else "look_up"
         return Pending(cause, 0, f"{breaker.cause}; nothing is looked up until {hold.way_back(breaker)}")
@@ -349,7 +366,9 @@ def _pending(
         if known.waits:
             return Pending("retry", at, f"retried after {known.code} {known.reason}")
         return Pending("schedule", at, _scheduled(known, record))
-    before: Any = client.zcount(keys.QUEUED[known.lane], "-inf", f"({at}")
+    before: Any = client.zcount(keys.names(space).QUEUED[known.lane], "-inf", f"({at}")
+    if space != HERE and not rows.workers_of(client, now - SILENT_MS, space):
+        return Pending("lane", 0, f"no worker serves its account {space.account}: threelane worker --account ...")
     return Pending(
         "lane",
         0,
@@ -390,9 +409,11 @@ def _tried(known: MessageStatus, record: Mapping[str, str], at: int) -> Pending 
     return None
 
 
-def _score(client: redis.Redis, known: MessageStatus) -> float:
+def _score(client: redis.Redis, known: MessageStatus, space: Space) -> float:
     """Return its score in the index of its state, which an earlier version may have written."""
-    for index in filter(None, (keys.FORMER.get(known.status), keys.index_of(known.status, known.lane))):
+    for index in filter(
+        None, (keys.names(space).FORMER.get(known.status), keys.index_of(known.status, known.lane, space))
+    ):
         score: Any = client.zscore(index, known.id)
         if score is not None:
             return float(score)

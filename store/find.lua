@@ -1,6 +1,6 @@
 -- PARTS record
 -- Find the messages that match.
--- KEYS  records   ARG  wanted (field -> required value), former (other spellings of the recipient), tag ('': any),
+-- KEYS  records   ARG  wanted (field -> required value; '' is an absent field), former (other spellings of the recipient), tag ('': any),
 --       at_gateway (only those that the gateway holds), shown (fields)
 -- ->    for each match {position, then the values of shown, '' for an absent field; all '' for what is no hash}
 local place, answers, SCHEDULED = {}, {}, STORED[Status.paused]
@@ -17,7 +17,7 @@ for i = 1, #KEY.records do
     and (ARG.tag == '' or string.find(',' .. (found[place[Field.tags]] or '') .. ',', ',' .. ARG.tag .. ',', 1, true))
   for name, value in pairs(ARG.wanted) do
     local has = found[place[name]]
-    matches = matches and (has == value or name == Field.to and former[has])
+    matches = matches and ((has or '') == value or name == Field.to and former[has])
   end
   if matches then
     local answer = {tostring(i)}

@@ -15,16 +15,17 @@ from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import redis
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from threelane.contract import phone
+from threelane.contract.accounts.account import DEFAULT, parse_name, stored
 from threelane.contract.fields import BATCH_NAME, LABEL, batch_name
 from threelane.contract.message_id import both, is_id
 from threelane.contract.reading import INTERNATIONAL, Reading
 from threelane.contract.refusal import Refusal
 from threelane.contract.subscriber import spellings
 from threelane.store import keys, rows, suppression
-from threelane.store.keys import RecordKey
+from threelane.store.keys import RecordKey, space_of
 from threelane.store.readable import NO_HASH, readable, row
 from threelane.store.record import Field, Values
 from threelane.store.scripts import script
@@ -54,6 +55,7 @@ SHOWN = (
     Field.GATEWAY_DUE,
     Field.CANCEL,
     Field.PAUSED,
+    Field.ACCOUNT,
 )
 
 
@@ -106,6 +108,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     status: Annotated[str, Meta(description="the state", max_length=64)] = ""
     code: Annotated[str, Meta(description="the code, such as 301", max_length=64)] = ""
     owner: Annotated[str, Meta(description="who can fix the cause", max_length=64)] = ""
+    account: Annotated[str, Meta(description="the account at the gateway", max_length=64)] = ""
 
     def __bool__(self) -> bool:
         """Return whether any criterion is set."""
@@ -126,7 +129,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     def fields(self) -> dict[str, str]:
         """Return the required values of record fields, without the tag."""
-        return {field: str(value) for name, field in _FIELDS.items() if (value := getattr(self, name))}
+        found: dict[str, str] = {field: str(value) for name, field in _FIELDS.items() if (value := getattr(self, name))}
+        return found | ({Field.ACCOUNT: stored(self.account)} if self.account else {})
 
     def former(self) -> Sequence[str]:
         """Return the former spellings of the recipient, which records of earlier versions have."""
@@ -148,7 +152,7 @@ _FIELDS = {
     "code": Field.CODE,
     "owner": Field.OWNER,
 }
-"""The record field of each criterion, except the tag: a record may have several."""
+"""The record field of each criterion, except the tag, of which a record may have several, and the account."""
 
 
 def _state(raw: str, _: Reading) -> Status:
@@ -164,10 +168,15 @@ def _batch(raw: str, _: Reading) -> str:
     return str(parsed)
 
 
+def _account(raw: str, _: Reading) -> str:
+    return raw if raw == DEFAULT else parse_name(raw)
+
+
 _PARSERS: dict[str, Callable[[str, Reading], str]] = {
     "batch": _batch,
     "to": suppression.parse_number,
     "status": _state,
+    "account": _account,
 }
 
 
@@ -175,7 +184,7 @@ class FoundMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One message; ``due_at`` is milliseconds of Unix time, 0 if it does not wait for a time.
 
     ``code``, ``reason`` and ``owner`` are of the last failed attempt; ``estimate_millionths`` is the estimated cost in
-    millionths of a credit.
+    millionths of a credit.  ``account`` is absent for the default account.
     """
 
     id: str
@@ -194,6 +203,7 @@ class FoundMessage(msgspec.Struct, frozen=True, kw_only=True):
     parts: int = 1
     estimate_millionths: int = 0
     expires_at: int = 0
+    account: str | UnsetType = UNSET
 
 
 def scheduled(
@@ -276,7 +286,7 @@ def cancellable(client: redis.Redis, wanted: Filter) -> Iterator[Sequence[str]]:
 
 def _cancellable_in(client: redis.Redis, wanted: Filter, states: Sequence[Status]) -> Iterator[Sequence[str]]:
     for status in states:
-        for index in _indexes(client, status):
+        for index in _indexes(client, status, wanted):
             batch: set[str] = set()  # a scan may return an id twice, even after its message was cancelled
             for member, _ in client.zscan_iter(index, count=BATCH):
                 batch.update(rows.ids([member]))
@@ -326,15 +336,16 @@ def _of_state(
     client: redis.Redis, status: Status, wanted: Filter, after: int, before: int | None
 ) -> Iterator[FoundMessage]:
     """Return the matches in the indexes of a state, by score; an id that moves to another index meanwhile is missed."""
-    indexes = _indexes(client, status, wanted.lane)
+    indexes = _indexes(client, status, wanted)
     by_score = heapq.merge(*(_by_score(client, one, wanted, after, before) for one in indexes), key=itemgetter(0))
     return (found for _, found in by_score)
 
 
-def _indexes(client: redis.Redis, status: Status, lane: int = 0) -> Sequence[str]:
-    """Return the indexes of a state of all accounts, or of a lane; those of earlier versions have all lanes."""
+def _indexes(client: redis.Redis, status: Status, wanted: Filter) -> Sequence[str]:
+    """Return the indexes of a state that may have matches; those of earlier versions have all lanes."""
     found: list[str | None] = []
-    for space in spaces(client):
+    lane = wanted.lane
+    for space in [space_of(stored(wanted.account))] if wanted.account else spaces(client):
         of_lane = (keys.index_of(status, lane, space), keys.names(space).FORMER.get(status)) if lane else ()
         found += of_lane or keys.indexes_of(status, space=space)
     return list(dict.fromkeys(one for one in found if one))
@@ -401,4 +412,5 @@ def _found(message_id: str, record: Mapping[str, str]) -> FoundMessage:
         parts=number(Field.PARTS),
         estimate_millionths=number(Field.ESTIMATE),
         expires_at=number(Field.EXPIRES),
+        account=text(Field.ACCOUNT) or UNSET,
     )

@@ -7,6 +7,7 @@ from struct import Struct
 from types import MappingProxyType
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from threelane.contract.schedule import DAY
 from threelane.store.batches import TAG_OCTETS
@@ -28,6 +29,7 @@ READ = (
     Field.ESTIMATE,
     Field.CHARGE,
     Field.PAUSED,
+    Field.ACCOUNT,
 )
 """The fields of a record that a batch reads."""
 _STORED: Mapping[int, Status] = MappingProxyType(
@@ -65,7 +67,7 @@ class BatchMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     Without a record, ``to`` is "", ``lane`` is 0, and times are 0, except ``accepted_at``, which is to the day; without
     a record and an outcome, ``status`` is None.  Amounts are in millionths of a credit; ``charge_millionths`` is None
-    if no receipt reported one.
+    if no receipt reported one.  ``account`` is absent for the default account, and without a record.
     """
 
     id: str
@@ -81,6 +83,7 @@ class BatchMessage(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     estimate_millionths: int = 0
     charge_millionths: int | None = None
+    account: str | UnsetType = UNSET
 
     @property
     def spent_millionths(self) -> int:
@@ -120,6 +123,7 @@ def of_record(message_id: str, record: Mapping[str, str]) -> BatchMessage:
         reason=reason,
         estimate_millionths=number(Field.ESTIMATE),
         charge_millionths=number(Field.CHARGE) if Field.CHARGE in record else None,
+        account=text(Field.ACCOUNT) or UNSET,
     )
 
 

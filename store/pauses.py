@@ -110,13 +110,14 @@ def since(client: redis.Redis, names: Sequence[tuple[str, str]]) -> list[int | N
 def listed(client: redis.Redis) -> list[PausedBatch]:
     """Return the readable pauses, the oldest first; the cost depends on the number of pauses alone."""
     found = read_all(client)
+    orders = [keys.names(space).PAUSED_ORDER for space in spaces(client)]  # a batch may be of several accounts
     with client.pipeline(transaction=False) as pipe:
-        for one, lane in product(found, keys.LANES):
+        for one, lane, order in product(found, keys.LANES, orders):
             first, after = bounds(f"{digest(one.producer, one.name)}:{lane}")
-            pipe.zlexcount(keys.PAUSED_ORDER, first, after)
-            pipe.zrange(keys.PAUSED_ORDER, first, after, bylex=True, offset=0, num=1)
+            pipe.zlexcount(order, first, after)
+            pipe.zrange(order, first, after, bylex=True, offset=0, num=1)
         replies = iter(pipe.execute())
-    return [_paused(one, replies) for one in found]
+    return [_paused(one, replies, len(orders)) for one in found]
 
 
 def read_all(client: redis.Redis) -> list[Pause]:
@@ -160,10 +161,13 @@ def _readable(producer: str, name: str, raw: bytes | None) -> Pause | None:
     return rows.decode(keys.PAUSES, digest(producer, name), raw, decode) or unreadable
 
 
-def _paused(one: Pause, replies: Iterator[Any]) -> PausedBatch:
-    lanes = {lane: (next(replies), members(next(replies))) for lane in keys.LANES}
+def _paused(one: Pause, replies: Iterator[Any], accounts: int) -> PausedBatch:
+    lanes = {lane: [(next(replies), members(next(replies))) for _ in range(accounts)] for lane in keys.LANES}
+    since = {
+        lane: [int(first[0].note.rpartition(":")[2]) for _, first in found if first] for lane, found in lanes.items()
+    }
     return PausedBatch(
         pause=one,
-        messages={lane: count for lane, (count, _) in lanes.items()},
-        oldest={lane: int(first[0].note.rpartition(":")[2]) for lane, (_, first) in lanes.items() if first},
+        messages={lane: sum(count for count, _ in found) for lane, found in lanes.items()},
+        oldest={lane: min(found) for lane, found in since.items() if found},
     )

@@ -16,6 +16,7 @@ import redis
 
 from threelane.store import batches, keys, outcome, pauses, rows
 from threelane.store.batches import SLICE, Batch
+from threelane.store.keys import Space, space_of
 from threelane.store.outcome import READ, BatchMessage
 from threelane.store.pauses import Pause
 from threelane.store.readable import row
@@ -98,7 +99,7 @@ def read(client: redis.Redis, producer: str, name: str, now: int) -> Progress | 
 
 def of(client: redis.Redis, batch: Batch, found: Iterable[BatchMessage], now: int) -> Progress:
     """Return the progress of a batch with these messages."""
-    pending: dict[int, Pending] = {}
+    pending: dict[Space, dict[int, Pending]] = {}
     counted = _counted(found, pending)
     states = counted.states
     accepted = max(batch.accepted, counted.listed)
@@ -124,16 +125,20 @@ def of(client: redis.Redis, batch: Batch, found: Iterable[BatchMessage], now: in
     )
 
 
-def hours_left(client: redis.Redis, pending: Mapping[int, Pending], now: int) -> float | None:
-    """Return how long what is pending takes at the rate of the workers, with all that is queued before it."""
-    if not pending:
-        return 0.0
-    rate = _rate(client, now)
-    if not rate:
-        return None
-    parts = sum(one.parts for one in pending.values()) + _ahead(client, pending)
-    latest = max(one.due for one in pending.values())
-    return max(parts / rate / 3600, (latest - now) / HOUR_MS)
+def hours_left(client: redis.Redis, pending: Mapping[Space, Mapping[int, Pending]], now: int) -> float | None:
+    """Return how long what is pending takes at the rate of the workers, with all that is queued before it.
+
+    The last of its accounts decides; None if one of them has no worker that reports its rate.
+    """
+    hours = 0.0
+    for space, lanes in pending.items():
+        rate = _rate(client, now, space)
+        if not rate:
+            return None
+        parts = sum(one.parts for one in lanes.values()) + _ahead(client, lanes, space)
+        latest = max(one.due for one in lanes.values())
+        hours = max(hours, parts / rate / 3600, (latest - now) / HOUR_MS)
+    return hours
 
 
 class _Counted:
@@ -145,7 +150,7 @@ class _Counted:
         self.listed = self.parts = self.so_far = self.to_come = 0
 
 
-def _counted(found: Iterable[BatchMessage], pending: dict[int, Pending]) -> _Counted:
+def _counted(found: Iterable[BatchMessage], pending: dict[Space, dict[int, Pending]]) -> _Counted:
     sums = _Counted()
     for one in found:
         sums.listed += 1
@@ -158,7 +163,8 @@ def _counted(found: Iterable[BatchMessage], pending: dict[int, Pending]) -> _Cou
         sums.so_far += one.spent_millionths
         sums.to_come += one.to_come_millionths
         if one.is_ahead:
-            _note_pending(pending.setdefault(one.lane, Pending()), one)
+            lanes = pending.setdefault(space_of(one.account or ""), {})
+            _note_pending(lanes.setdefault(one.lane, Pending()), one)
     return sums
 
 
@@ -177,23 +183,26 @@ def _note_pending(lane: Pending, one: BatchMessage) -> None:
         lane.due = max(lane.due, one.due_at)
 
 
-def _ahead(client: redis.Redis, pending: Mapping[int, Pending]) -> int:
-    """Return how many other messages are sent before the last of these: higher lanes, and earlier ones of its lane."""
-    last = max(pending)
+def _ahead(client: redis.Redis, pending: Mapping[int, Pending], space: Space) -> int:
+    """Return how many other messages of an account are sent before the last of these.
+
+    Those are of higher lanes, and earlier ones of its lane.
+    """
+    last, indexes = max(pending), keys.names(space).QUEUED
     with client.pipeline(transaction=False) as pipe:
         for lane in keys.LANES:
             latest = pending[last].latest if lane == last else "+inf"
             if lane <= last:
-                pipe.zcount(keys.QUEUED[lane], "-inf", latest)
+                pipe.zcount(indexes[lane], "-inf", latest)
         found = pipe.execute(raise_on_error=False)
-    queued: int = sum(rows.known(keys.QUEUED[lane], one, 0) for lane, one in zip(keys.LANES, found, strict=False))
+    queued: int = sum(rows.known(indexes[lane], one, 0) for lane, one in zip(keys.LANES, found, strict=False))
     return max(0, queued - sum(one.queued for one in pending.values()))
 
 
-def _rate(client: redis.Redis, now: int) -> float:
-    """Return the parts per second of all workers together, as they report it; 0 without one."""
-    found = rows.reports(client, rows.workers(client, now - _SILENT_MS), ["rate"])
-    return max((rows.real(one[0]) for one in found), default=0.0)
+def _rate(client: redis.Redis, now: int, space: Space) -> float:
+    """Return the parts per second of all workers of an account together, as they report it; 0 without one."""
+    found = rows.reports_of(client, now - _SILENT_MS, ["rate"], space)
+    return max((rows.real(one[0]) for one in found.values()), default=0.0)
 
 
 def _records(client: redis.Redis, ids: Sequence[str]) -> dict[str, BatchMessage]:

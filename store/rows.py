@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 
 from threelane.runtime import logs
 from threelane.store import keys
+from threelane.store.keys import HERE, Space
 
 MOST_LOGGED = 1000  # different rows that a process logs, each once
 CODE = "damaged_row"
@@ -135,6 +136,26 @@ def reports(client: redis.Redis, names: Sequence[str], fields: Sequence[str]) ->
             pipe.hmget(keys.worker(name), fields)
         found = pipe.execute(raise_on_error=False)
     return [known(keys.worker(name), one, [None] * len(fields)) for name, one in zip(names, found, strict=True)]
+
+
+ACCOUNT = "account"
+"""The field of a worker's report that names its account, as keys do; a report of an earlier version has none."""
+
+
+def workers_of(client: redis.Redis, since: int, space: Space = HERE) -> list[str]:
+    """Return the names of the workers of an account that reported since a time (ms)."""
+    return [*reports_of(client, since, [], space)]
+
+
+def reports_of(
+    client: redis.Redis, since: int, fields: Sequence[str], space: Space = HERE
+) -> dict[str, list[bytes | None]]:
+    """Return these fields of the reports of an account's workers since a time (ms), by worker."""
+    names = workers(client, since)
+    found = reports(client, names, [ACCOUNT, *fields])
+    return {
+        name: values for name, (account, *values) in zip(names, found, strict=True) if text(account) == space.account
+    }
 
 
 def report_of(client: redis.Redis, name: str) -> dict[bytes, bytes]:

@@ -61,6 +61,11 @@ def shown(account: str) -> str:
     return account or DEFAULT
 
 
+def option(account: str) -> str:
+    """Return the option of commands that names an account, after a space; none for the default one."""
+    return f" --account {account}" if account else ""
+
+
 def nearest(word: str, known: list[str]) -> str:
     """Return a hint at the known word that was probably meant, or the list of all."""
     near = get_close_matches(word, known, n=1)
