@@ -11,17 +11,20 @@ from typing import Any
 import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
+from threelane.contract.accounts.account import option
 from threelane.contract.countries import describe
 from threelane.contract.holidays import EVERYWHERE
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Owner
 from threelane.contract.window import LOOK_AHEAD_DAYS
-from threelane.operations import age, damage, forecast, health, opening
+from threelane.operations import age, damage, doctor_accounts, each_account, forecast, health, opening
 from threelane.operations.age import LaneAge
+from threelane.operations.each_account import Accounts
 from threelane.operations.finding import Finding, Grade
 from threelane.operations.outage import outage
 from threelane.store import access, countries, inbox, keys, limits, logins, missing, pauses, rows, suppression, windows
 from threelane.store import status as statuses
+from threelane.store.keys import Space
 from threelane.store.replies import text_of
 from threelane.store.sizes import sizes
 from threelane.store.states import Status
@@ -32,6 +35,7 @@ from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.dead import redrive
 from threelane.worker.gateway.breaking import SCOPE
+from threelane.worker.gateway.overrides import in_force
 from threelane.worker.policy.ours import DAMAGED_RECORD, INTERNAL_ERROR
 from threelane.worker.policy.rule import Scope, Table
 from threelane.worker.process.identity import SILENT_MS
@@ -45,7 +49,6 @@ HOUR_MS = 3600 * 1000
 EXPIRING_MS = HOUR_MS  # paused messages that expire within this time are a warning
 DRY_HOURS = (24, 2)  # a warning, an error
 MANY_LOGINS = 30  # refused within an hour
-START_WORKER = "start one: threelane worker"
 _REASON_STEP = "remove the reason; unless that is a setting of the worker, it goes on without a restart"
 _RUN_STEP = "remove the reasons that are listed for each worker; to start another one would not help"
 _NUDGES = {  # kind of missing nudges -> severity, what happened, what to check
@@ -105,18 +108,35 @@ _DAMAGE_STEP = (
 
 def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     """Yield findings about the state in Redis; ``check`` covers the settings.  ``table`` gives the owner of a code."""
+    each = each_account.read(client)
+    of_account: dict[str, Callable[[Space], Iterator[Finding]]] = {
+        "workers": lambda space: _workers(client, now, sum(_depths(client, space).values()), space),
+        "lanes": lambda space: _lanes(client, now, _depths(client, space), space),
+        "holds": lambda space: _holds(client, now, table_of(each, space, table), space),
+        "credit": lambda space: _credit(client, now, space),
+        "overdue work": lambda space: _overdue(client, now, space),
+        "nudges": lambda space: _nudges(client, now, space),
+        "callback endpoint": lambda space: _callbacks(client, now, space),
+    }
+
+    def of_each(what: str) -> Iterator[Finding]:
+        for space in each.places:
+            for one in _examined(what, lambda space=space: of_account[what](space)):  # type: ignore[misc]
+                yield one._replace(what=each.label(space, one.what))
+
     sections: dict[str, Callable[[], Iterator[Finding]]] = {
-        "workers": lambda: _workers(client, now, sum(_depths(client).values())),
-        "lanes": lambda: _lanes(client, now, _depths(client)),
-        "holds": lambda: _holds(client, now, table),
+        "accounts": lambda: doctor_accounts.find(client, each, now),
+        "workers": lambda: of_each("workers"),
+        "lanes": lambda: of_each("lanes"),
+        "holds": lambda: of_each("holds"),
         "pauses": lambda: _pauses(client, now),
         "holidays": lambda: _holidays(client, now),
         "limits": lambda: _limits(client, now),
-        "credit": lambda: _credit(client, now),
-        "overdue work": lambda: _overdue(client, now),
-        "nudges": lambda: _nudges(client, now),
+        "credit": lambda: of_each("credit"),
+        "overdue work": lambda: of_each("overdue work"),
+        "nudges": lambda: of_each("nudges"),
         "dropped nudges": lambda: _dropped(client, now),
-        "callback endpoint": lambda: _callbacks(client, now),
+        "callback endpoint": lambda: of_each("callback endpoint"),
         "replies": lambda: _inbox(client, now),
         "suppression list": lambda: _misspelt(client),
         "dead letters": lambda: _dead(client, now),
@@ -128,6 +148,17 @@ def diagnose(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
     }
     for what, section in sections.items():
         yield from _examined(what, section)
+
+
+def table_of(each: Accounts, space: Space, own: Table) -> Table:
+    """Return the policy table of an account; of one of the file, that of its API."""
+    known = each.gateways.get(space.account)
+    return in_force(known, None) if known else own
+
+
+def start_worker(space: Space) -> str:
+    """Return how a worker of an account is started."""
+    return f"start one: threelane worker{option(space.account)}"
 
 
 def _examined(what: str, section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -143,20 +174,20 @@ def _examined(what: str, section: Callable[[], Iterator[Finding]]) -> Iterator[F
         yield Finding(ERROR, what, "not examined: a key that it reads is of another type", "threelane damaged list")
 
 
-def _depths(client: redis.Redis) -> dict[int, int]:
-    return {lane: int(client.zcard(keys.QUEUED[lane])) for lane in keys.LANES}
+def _depths(client: redis.Redis, space: Space) -> dict[int, int]:
+    return {lane: int(client.zcard(keys.names(space).QUEUED[lane])) for lane in keys.LANES}
 
 
-def _workers(client: redis.Redis, now: int, waiting: int) -> Iterator[Finding]:
+def _workers(client: redis.Redis, now: int, waiting: int, space: Space) -> Iterator[Finding]:
     """Check each worker that reported recently; workers that were stopped long ago are not a problem."""
-    problems = {name: _worker(client, name, now) for name in rows.workers(client, now - health.GONE_MS)}
+    problems = {name: _worker(client, name, now) for name in rows.workers_of(client, now - health.GONE_MS, space)}
     yield from (problem for problem in problems.values() if problem)
     healthy = sum(problem is None for problem in problems.values())
     if healthy:
         yield Finding(OK, "workers", f"{healthy} healthy")
     else:
         run = any(problem and problem.step == _REASON_STEP for problem in problems.values())
-        detail, step = f"none is healthy; {waiting:,} messages wait", _RUN_STEP if run else START_WORKER
+        detail, step = f"none is healthy; {waiting:,} messages wait", _RUN_STEP if run else start_worker(space)
         yield Finding(ERROR if waiting else WARNING, "workers", detail, step)
     earlier = [name for name, problem in problems.items() if problem is None and _is_earlier(client, name)]
     if earlier:
@@ -179,18 +210,18 @@ def _is_earlier(client: redis.Redis, name: str) -> bool:
     return b"incarnation" not in rows.report_of(client, name)
 
 
-def _lanes(client: redis.Redis, now: int, waiting: dict[int, int]) -> Iterator[Finding]:
+def _lanes(client: redis.Redis, now: int, waiting: dict[int, int], space: Space) -> Iterator[Finding]:
     """Check that a worker fetches each lane, and how long its oldest message waits."""
-    alive = rows.workers(client, now - SILENT_MS)
+    alive = rows.reports_of(client, now - SILENT_MS, ["lanes"], space)
     consumed: set[str] = set()
-    for (lanes,) in rows.reports(client, alive, ["lanes"]):
+    for (lanes,) in alive.values():
         consumed.update(rows.text(lanes).split(","))
-    held = hold.holds(client, now)
-    breaker = outage(client, held, now)
-    for lane, one in age.read(client, now, held).items():
+    held = hold.holds(client, now, space)
+    breaker = outage(client, held, now, space)
+    for lane, one in age.read(client, now, held, space).items():
         what, depth = f"lane {lane}", waiting[lane]
         if alive and str(lane) not in consumed:
-            step = f"start one: threelane worker --lanes {lane}"
+            step = f"{start_worker(space)} --lanes {lane}"
             yield Finding(ERROR if depth else WARNING, what, f"no worker fetches it; {depth:,} wait", step)
         yield _lane_finding(what, one, health.SLOW_SECONDS[lane], is_held=bool(breaker or age.stopping(held, lane)))
 
@@ -208,9 +239,9 @@ def _lane_finding(what: str, one: LaneAge, slow: tuple[int, int], *, is_held: bo
     return Finding(ERROR if one.oldest_seconds > too_late else WARNING, what, backlog, _STEPS.get(one.cause, _LOOK))
 
 
-def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
-    held = hold.holds(client, now)
-    yield from _credentials(client, held, now)
+def _holds(client: redis.Redis, now: int, table: Table, space: Space) -> Iterator[Finding]:
+    held = hold.holds(client, now, space)
+    yield from _credentials(client, held, now, space)
     for scope, one in sorted(held.items()):
         if scope.startswith(_REFUSED):
             continue
@@ -221,6 +252,7 @@ def _holds(client: redis.Redis, now: int, table: Table) -> Iterator[Finding]:
         evidence = f"; {words}" if (words := hold.evidence_of(one)) else ""
         if not one.until and step.endswith("threelane resume"):
             step += "" if scope == "account" else f" {scope!r}"
+            step += option(space.account)
         yield Finding(ERROR if wide else WARNING, "hold", f"{scope}: {one.code} {one.cause}{evidence}", step, owner)
     if not held:
         yield Finding(OK, "holds", "nothing is on hold")
@@ -273,13 +305,13 @@ def _limits(client: redis.Redis, now: int) -> Iterator[Finding]:
             yield Finding(WARNING, "limit", detail, step)
 
 
-def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int) -> Iterator[Finding]:
-    """Name the workers whose credentials the gateway refuses; an error if no worker has others."""
+def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int, space: Space) -> Iterator[Finding]:
+    """Name the workers whose credentials the gateway refuses; an error if no worker of the account has others."""
     refused = {scope.removeprefix(_REFUSED): one for scope, one in held.items() if scope.startswith(_REFUSED)}
     if not refused:
         return
-    names = rows.workers(client, now - SILENT_MS)
-    reports = [[rows.text(value) for value in one] for one in rows.reports(client, names, ["fingerprint", "not_ready"])]
+    found = rows.reports_of(client, now - SILENT_MS, ["fingerprint", "not_ready"], space)
+    names, reports = [*found], [[rows.text(value) for value in one] for one in found.values()]
     is_sending = any(not not_ready and fingerprint not in refused for fingerprint, not_ready in reports)
     for fingerprint, one in sorted(refused.items()):
         whose = [name for name, (of, _) in zip(names, reports, strict=True) if of == fingerprint]
@@ -289,8 +321,8 @@ def _credentials(client: redis.Redis, held: Mapping[str, Held], now: int) -> Ite
         yield Finding(WARNING if is_sending else ERROR, "credentials", what, _LOGIN_STEPS.get(one.cause, _LOGIN_STEP))
 
 
-def _credit(client: redis.Redis, now: int) -> Iterator[Finding]:
-    money, before = forecast.read(client, now), OK
+def _credit(client: redis.Redis, now: int, space: Space) -> Iterator[Finding]:
+    money, before = forecast.read(client, now, space), OK
     if money.error:
         yield Finding(WARNING, "credit", f"the balance cannot be read: {money.error}", "threelane check --live")
     if money.balance is None:
@@ -305,34 +337,45 @@ def _credit(client: redis.Redis, now: int) -> Iterator[Finding]:
     hours = money.hours_left
     if hours is not None and hours < DRY_HOURS[0]:
         before = ERROR if hours < DRY_HOURS[1] else WARNING
-        yield Finding(before, "credit", f"runs out in {hours:.1f} hours at the present rate", "top up; threelane money")
+        yield Finding(
+            before,
+            "credit",
+            f"runs out in {hours:.1f} hours at the present rate",
+            f"top up; threelane money{option(space.account)}",
+        )
     if money.short:
         yield Finding(
-            WARNING, "credit", f"{money.short / CREDIT:,.2f} short for the waiting messages", "top up; threelane money"
+            WARNING,
+            "credit",
+            f"{money.short / CREDIT:,.2f} short for the waiting messages",
+            f"top up; threelane money{option(space.account)}",
         )
     if before is OK and not money.short and not money.waiting_lanes:
         yield Finding(OK, "credit", f"about {money.left / CREDIT:,.2f} left")
 
 
-def _overdue(client: redis.Redis, now: int) -> Iterator[Finding]:
+def _overdue(client: redis.Redis, now: int, space: Space) -> Iterator[Finding]:
     """Check for overdue work: releases, leases, look-ups."""
     for status, what, overdue in (
         (Status.SCHEDULED, "due set", "messages are due and not on their lanes"),
         (Status.SENDING, "leases", "attempts have outlived their lease"),
         (Status.IN_DOUBT, "in doubt", "look-ups of messages in doubt are overdue"),
     ):
-        late = sum(int(client.zcount(index, "-inf", now - OVERDUE_MS)) for index in keys.indexes_of(status))
+        indexes = keys.indexes_of(status, space=space)
+        late = sum(int(client.zcount(index, "-inf", now - OVERDUE_MS)) for index in indexes)
         if late:
-            yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {START_WORKER}")
-    doubts = sizes(client, Status.IN_DOUBT)[Status.IN_DOUBT]
+            yield Finding(ERROR, what, f"{late:,} {overdue}", f"workers do this; {start_worker(space)}")
+    doubts = sizes(client, Status.IN_DOUBT, space=space)[Status.IN_DOUBT]
     if doubts:
         doubt = f"{doubts:,} messages may have been sent; workers query the gateway, and resend one at most once"
-        yield Finding(WARNING, "in doubt", doubt, "wait; threelane list --state in_doubt", Owner.GATEWAY)
+        yield Finding(
+            WARNING, "in doubt", doubt, f"wait; threelane list --state in_doubt{option(space.account)}", Owner.GATEWAY
+        )
 
 
-def _nudges(client: redis.Redis, now: int) -> Iterator[Finding]:
+def _nudges(client: redis.Redis, now: int, space: Space) -> Iterator[Finding]:
     """Check for messages without a nudge in the last minutes."""
-    entries: Any = client.hgetall(keys.NUDGES)
+    entries: Any = client.hgetall(keys.names(space).NUDGES)
     found = missing.recent(entries, now)
     for one in found:
         grade, what, step = _NUDGES[one.kind]
@@ -379,10 +422,10 @@ def _damaged_rows(client: redis.Redis) -> Iterator[Finding]:
             yield Finding(WARNING, "damaged row", detail, "threelane damaged list")
 
 
-def _callbacks(client: redis.Redis, now: int) -> Iterator[Finding]:
+def _callbacks(client: redis.Redis, now: int, space: Space) -> Iterator[Finding]:
     """Check when the last receipt came, if messages wait for receipts."""
-    found: Any = client.get(keys.HEARD)
-    awaited = sizes(client, Status.SENT)[Status.SENT]
+    found: Any = client.get(keys.names(space).HEARD)
+    awaited = sizes(client, Status.SENT, space=space)[Status.SENT]
     last = int(found or 0)
     ago = f"last receipt {(now - last) / 1000:,.0f} s ago" if last else "no receipt has arrived yet"
     if awaited and now - last > QUIET_MS:

@@ -222,9 +222,9 @@ def _rule(
 
 
 def table_of(client: redis.Redis, account: str, settings: WorkerSettings) -> Table:
-    """Return the policy table of an account, named as in keys: with the operator's changes if it is that of the settings.
+    """Return the policy table of an account, which is named as in keys.
 
-    Of another account only its API is known here.
+    It has the operator's changes if the settings are of this account; of another one only its API is known here.
     """
     known = accounts.read(client).routing.accounts.get(shown(account)) if account != settings.space.account else None
     return in_force(known.gateway, None) if known else in_force(settings.gateway, settings.policy_file)

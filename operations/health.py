@@ -10,6 +10,7 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from threelane.operations import age
 from threelane.store import keys, rows
+from threelane.store.keys import space_of
 from threelane.store.replies import reply_of
 from threelane.store.write_check import check_write
 from threelane.worker.account import hold
@@ -75,10 +76,11 @@ def idleness_of(client: redis.Redis, name: str, now: int) -> str:
     """Return that a worker has fetched nothing for a minute although it could, or ''; a restart helps."""
     entry = rows.report_of(client, name)
     idle = now - rows.number(entry.get(b"fetched"), now)
-    held = hold.holds(client, now)
+    space = space_of(account_of(entry))
+    held = hold.holds(client, now, space)
     if reason_of(entry, name) or scope_of(rows.text(entry.get(b"gateway"))) in held:
         return ""
-    lanes = age.read(client, now, held)
+    lanes = age.read(client, now, held, space)
     for lane in _lanes(entry):
         if "account" in held or f"lane:{lane}" in held:
             continue
@@ -92,10 +94,17 @@ def idleness_of(client: redis.Redis, name: str, now: int) -> str:
 
 def waits_of(client: redis.Redis, name: str, now: int) -> list[str]:
     """Return the lanes of a worker whose oldest message waits for too long, with the cause; a restart may not help."""
-    lanes = age.read(client, now)
     entry = rows.report_of(client, name)
+    account = account_of(entry)
+    lanes = age.read(client, now, space=space_of(account))
     slow = [lane for lane in _lanes(entry) if lanes[lane].oldest_seconds > SLOW_SECONDS[lane][1]]
-    return [f"lane {lane}: {age.sentence(lanes[lane])}; see threelane doctor" for lane in slow]
+    of = f" of the account {account}" if account else ""
+    return [f"lane {lane}{of}: {age.sentence(lanes[lane])}; see threelane doctor" for lane in slow]
+
+
+def account_of(entry: Mapping[bytes, bytes]) -> str:
+    """Return the account of a worker by its report, as in keys."""
+    return rows.text(entry.get(rows.ACCOUNT.encode()))
 
 
 def _lanes(entry: dict[bytes, bytes]) -> list[int]:

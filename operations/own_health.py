@@ -21,6 +21,7 @@ from threelane.operations.together import read_together
 from threelane.producer.explanation import explain
 from threelane.runtime.exits import Exit
 from threelane.store import rows
+from threelane.store.keys import space_of
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.process.announcements import Announced
@@ -155,13 +156,20 @@ def _is_of_this_user(pid: int) -> bool:
 
 def look(client: redis.Redis, names: Sequence[str], now: int) -> InRedis:
     """Return what Redis knows of workers; raises RedisError."""
-    idle, waits = {}, []
+    idle, waits, held = {}, [], dict[str, Held]()
     for name in names:
-        if not rows.report_of(client, name):
+        if not (entry := rows.report_of(client, name)):
             continue
+        held |= _held(client, health.account_of(entry), now)
         idle[name] = health.idleness_of(client, name, now)
         waits += health.waits_of(client, name, now)
-    return InRedis(idle, tuple(dict.fromkeys(waits)), hold.holds(client, now))
+    return InRedis(idle, tuple(dict.fromkeys(waits)), held if idle else hold.holds(client, now))
+
+
+def _held(client: redis.Redis, account: str, now: int) -> dict[str, Held]:
+    """Return the holds of an account; the name of another than the default one begins their scopes."""
+    found = hold.holds(client, now, space_of(account))
+    return {f"{account}/{scope}": one for scope, one in found.items()} if account else found
 
 
 def seconds_left(most_seconds: float = MOST_SECONDS) -> float:

@@ -78,8 +78,7 @@ def publish(client: redis.Redis, routing: Routing) -> bool:
 
     Drained accounts remain drained.  Names that are no longer used remain known.
     """
-    is_one = {*routing.accounts} <= {DEFAULT} and not routing.routes
-    return _change(client, lambda was: was._replace(routing=None if is_one else routings.encode(routing)))
+    return _change(client, lambda was: was._replace(routing=None if routing.is_one else routings.encode(routing)))
 
 
 def drain(client: redis.Redis, name: str, who: str) -> bool:

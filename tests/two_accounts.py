@@ -22,7 +22,15 @@ def publish(client: redis.Redis, routing: Routing = ROUTING) -> None:
 
 def report(client: redis.Redis, name: str, now: int, space: Space, **fields: str) -> None:
     """Let a worker of an account report."""
-    given = {"beat": now, "fetched": now, "lanes": "1,2,3", "rate": 10, "served": 1, "account": space.account}
+    given = {
+        "beat": now,
+        "fetched": now,
+        "lanes": "1,2,3",
+        "rate": 10,
+        "served": 1,
+        "account": space.account,
+        "incarnation": name,
+    }
     client.hset(keys.worker(name), mapping=given | fields)
     client.zadd(keys.WORKERS, {name: now})
 

@@ -118,6 +118,7 @@ def _begin(process: Any) -> None:
     IDENTITY.report(metrics=target_of(settings, server))
     queues = app.amqp.queues.consume_from
     LANES.serves = frozenset(lane for lane in keys.LANES if keys.queue(lane, settings.space.account) in queues)
+    beat.STARTED_WITH.routing = "" if routing.is_one else routing.version
     reach_or_exit(settings, lambda client: beat.take_name(client, settings))
     reach_or_exit(settings, lambda client: accounts.publish(client, routing, settings.account))
     own = IDENTITY.announced

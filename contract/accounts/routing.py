@@ -32,6 +32,11 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return tuple(route.name for route in self.routes)
 
     @property
+    def is_one(self) -> bool:
+        """Whether there is nothing to choose: no account but the default one, which is not published."""
+        return self.accounts.keys() <= {DEFAULT} and not self.routes
+
+    @property
     def version(self) -> str:
         """A digest of the content: equal routings have equal versions in every process."""
         return blake2b(encode(self), digest_size=8).hexdigest()

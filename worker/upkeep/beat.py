@@ -37,7 +37,8 @@ class BeatReport(NamedTuple):
     ``gateway`` identifies the breaker that it shares, and ``fault`` is why only this worker sends nothing, or empty.
     ``fingerprint`` identifies its credentials, and ``not_ready`` is why it claims nothing, or empty.  ``pid``,
     ``started`` (ms) and ``incarnation`` identify the process.  ``dropped`` is what it found in the queues that is no
-    nudge: when the last (ms), and how many by problem, or empty.  ``account`` is that which it serves, as in keys.
+    nudge: when the last (ms), and how many by problem, or empty.  ``account`` is the account that it
+    serves, as keys have it, and ``routing`` the version of the accounts and routes that it was started with.
     """
 
     lanes: Sequence[int]
@@ -53,6 +54,16 @@ class BeatReport(NamedTuple):
     incarnation: str = ""
     dropped: str = ""
     account: str = ""
+    routing: str = ""
+
+
+class StartedWith:
+    """The version of the accounts and routes of this process; "" while the installation has one account."""
+
+    routing = ""
+
+
+STARTED_WITH = StartedWith()
 
 
 def _text(reply: Any) -> str:
@@ -104,6 +115,7 @@ def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
     return report._replace(
         fingerprint=settings.fingerprint,
         account=settings.space.account,
+        routing=STARTED_WITH.routing,
         not_ready="; ".join(reason for part, reason in READINESS.reasons.items() if part != GATEWAY),  # it is the fault
         pid=own.pid,
         started=own.started,
