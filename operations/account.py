@@ -23,6 +23,7 @@ from threelane.store.account_requests import (
     AccountResult,
     Concern,
 )
+from threelane.store.keys import HERE, Space
 from threelane.worker.process.identity import SILENT_MS
 
 KIND = "voucher"
@@ -41,16 +42,17 @@ Call = Callable[[AccountQuery, str, SecretStr], AccountAnswer]
 """Makes one request: its kind, the number of a coverage query, and the voucher."""
 
 
-def by_worker(client: redis.Redis) -> Call:
-    """Return the call that a worker makes for this process; it waits, so run it on a thread."""
+def by_worker(client: redis.Redis, space: Space = HERE) -> Call:
+    """Return the call that a worker of an account makes for this process; it waits, so run it on a thread."""
 
     def call(query: AccountQuery, msisdn: str, voucher: SecretStr) -> AccountAnswer:
         now = _now(client)
-        if not rows.workers(client, now - SILENT_MS):
-            return _not_called("no worker runs: start one, since only workers have the account's credentials")
-        request = account_requests.put(client, query, now, msisdn)
+        if not rows.workers_of(client, now - SILENT_MS, space):
+            of = f" of the account {space.account}" if space.account else ""
+            return _not_called(f"no worker{of} runs: start one, since only workers have the account's credentials")
+        request = account_requests.put(client, query, now, msisdn, space)
         taken = _wait(client, request, TAKE_SECONDS, AccountResult.TAKEN)
-        if taken is None and account_requests.withdraw(client, request):
+        if taken is None and account_requests.withdraw(client, request, space):
             return _not_called(_NOT_TAKEN)
         if taken is not None and taken.result is not AccountResult.TAKEN:
             return taken
@@ -74,7 +76,7 @@ def coverage(call: Call, api: str, msisdn: str) -> AccountAnswer:
     return lacking(AccountQuery.COVERAGE, api) or call(AccountQuery.COVERAGE, msisdn, NO_VOUCHER)
 
 
-def redeem(call: Call, api: str, voucher: SecretStr, client: redis.Redis, who: str) -> AccountAnswer:
+def redeem(call: Call, api: str, voucher: SecretStr, client: redis.Redis, who: str, account: str = "") -> AccountAnswer:
     """Redeem a voucher, once, with an entry in the audit log that does not have it."""
     if without := lacking(AccountQuery.VOUCHER, api):
         return without
@@ -83,7 +85,12 @@ def redeem(call: Call, api: str, voucher: SecretStr, client: redis.Redis, who: s
         found = call(AccountQuery.VOUCHER, "", voucher)
         ended = f"{found.result} {found.code}".strip().replace("_", " ")
     finally:
-        audit.record(client, KIND, f"a voucher for the account of the API {api}: {ended}", who)
+        audit.record(
+            client,
+            KIND,
+            f"a voucher for the account {account or f'of the API {api}'}: {ended}",
+            who,
+        )
     return found
 
 

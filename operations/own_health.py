@@ -168,8 +168,8 @@ def look(client: redis.Redis, names: Sequence[str], now: int) -> InRedis:
 
 def _held(client: redis.Redis, account: str, now: int) -> dict[str, Held]:
     """Return the holds of an account; the name of another than the default one begins their scopes."""
-    found = hold.holds(client, now, space_of(account))
-    return {f"{account}/{scope}": one for scope, one in found.items()} if account else found
+    space = space_of(account)
+    return {hold.prefixed(space, scope): one for scope, one in hold.holds(client, now, space).items()}
 
 
 def seconds_left(most_seconds: float = MOST_SECONDS) -> float:

@@ -8,8 +8,10 @@ import msgspec
 import redis
 
 from threelane.contract import prices
+from threelane.contract.accounts.account import shown
 from threelane.contract.prices import CREDIT
-from threelane.store import keys, rows
+from threelane.store import accounts, keys, rows
+from threelane.store.keys import Space
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.process.settings import WorkerSettings
@@ -38,11 +40,11 @@ class AllPrefixes(msgspec.Struct, frozen=True, kw_only=True):
     allow_only: tuple[str, ...]
 
 
-def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -> Prefix:
-    """Return what applies to a prefix; raises ValueError when it is not a prefix."""
+def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings, space: Space) -> Prefix:
+    """Return what applies to a prefix in an account; raises ValueError when it is not a prefix."""
     prefix = hold.parse_scope(f"prefix:{digits.strip()}").partition(":")[2]
-    held = hold.holds(client, now)
-    known = prices.parse(settings.prices).with_learned(_learned(client))
+    held = hold.holds(client, now, space)
+    known = prices.parse(_given(client, settings, space)).with_learned(_learned(client, space))
     return Prefix(
         prefix=prefix,
         country=prices.country(prefix),
@@ -52,20 +54,27 @@ def look(client: redis.Redis, digits: str, now: int, settings: WorkerSettings) -
     )
 
 
-def every(client: redis.Redis, now: int, settings: WorkerSettings) -> AllPrefixes:
-    """Return all prefixes with a hold, a price or an allow-list entry."""
-    learned = prices.Prices({}).with_learned(_learned(client)).learned
-    held = {scope: one for scope, one in hold.holds(client, now).items() if scope.startswith("prefix:")}
+def every(client: redis.Redis, now: int, settings: WorkerSettings, space: Space) -> AllPrefixes:
+    """Return all prefixes of an account with a hold, a price or an allow-list entry."""
+    learned = prices.Prices({}).with_learned(_learned(client, space)).learned
+    held = {scope: one for scope, one in hold.holds(client, now, space).items() if scope.startswith("prefix:")}
+    given = prices.parse(_given(client, settings, space)).given
     return AllPrefixes(
         held=held,
-        priced={prefix: price / CREDIT for prefix, price in prices.parse(settings.prices).given.items()},
+        priced={prefix: price / CREDIT for prefix, price in given.items()},
         learned={name: price / CREDIT for name, price in sorted(learned.items())},
         allow_only=settings.allow_only,
     )
 
 
-def _learned(client: redis.Redis) -> dict[bytes, bytes]:
-    return dict(rows.table(client, keys.PRICES))
+def _learned(client: redis.Redis, space: Space) -> dict[bytes, bytes]:
+    return dict(rows.table(client, keys.names(space).PRICES))
+
+
+def _given(client: redis.Redis, settings: WorkerSettings, space: Space) -> str:
+    """Return the configured prices of an account: those of these settings, or as workers publish them."""
+    published = accounts.read(client).routing.accounts.get(shown(space.account))
+    return published.prices if published and space != settings.space else settings.prices
 
 
 def _covers(scope: str, prefix: str) -> bool:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
-from threelane.contract.accounts.account import stored
+from threelane.contract.accounts.account import nearest, stored
 from threelane.store import accounts
 from threelane.store.keys import HERE, Space, space_of
 
@@ -62,6 +62,13 @@ def _note(client: Any, now: float, names: Sequence[str]) -> tuple[Space, ...]:
     found = tuple(space_of(stored(name)) for name in names)
     _known[client.connection_pool] = (now, found)
     return found
+
+
+def place_of(name: str, names: Sequence[str]) -> Space:
+    """Return the space of an account by its name, one of ``names``; raises ValueError for another."""
+    if name not in names:
+        raise ValueError(f"there is no account {name[:40]}; {nearest(name, [*names])}")
+    return space_of(stored(name))
 
 
 def in_its_space(items: Sequence[T], call: Callable[[Space, Sequence[T]], Sequence[str]]) -> list[Placed]:

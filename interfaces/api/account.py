@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
+from threelane.contract.accounts.account import shown
 from threelane.contract.refusal import Code, Owner
 from threelane.interfaces.api import describe
 from threelane.interfaces.api.body import Single, answered
@@ -19,13 +20,18 @@ from threelane.interfaces.api.caller import Operator
 from threelane.interfaces.api.describe import answer, problems
 from threelane.interfaces.api.problem import AWAY_SECONDS, Stop, read, stop
 from threelane.interfaces.api.service import Service, Shared
+from threelane.interfaces.api.spaces import space_named
 from threelane.operations import account
 from threelane.operations.account import Call
-from threelane.store import suppression
+from threelane.store import accounts, suppression
 from threelane.store.account_requests import AccountAnswer, AccountQuery, AccountResult, Concern
 from threelane.store.api_key import ApiKey
+from threelane.store.keys import Space
 
 router = APIRouter(prefix="/account", tags=["operators"])
+Account = Annotated[
+    str, Query(alias="account", description="the account, empty: the default one", max_length=64, examples=[""])
+]
 Number = Annotated[str, Path(description="the number, as keys of its producer write numbers", max_length=40)]
 
 
@@ -65,14 +71,14 @@ _PROBLEMS = problems(502)
 
 
 @router.get("/balance", responses=answer(200, AccountBalance, "the balance", _BALANCE) | _PROBLEMS)
-async def read_balance(service: Shared, key: Operator) -> Response:
+async def read_balance(service: Shared, key: Operator, of: Account = "") -> Response:
     """Read the balance of the account at the gateway now."""
-    found = await made(service, key, AccountQuery.BALANCE, account.balance)
+    found = await made(service, key, of, AccountQuery.BALANCE, account.balance)
     return answered(AccountBalance(found.gateway, found.account, found.balance or 0))
 
 
 @router.get("/coverage/{number}", responses=answer(200, NumberCoverage, "the coverage", _COVERAGE) | _PROBLEMS)
-async def read_coverage(service: Shared, key: Operator, number: Number) -> Response:
+async def read_coverage(service: Shared, key: Operator, number: Number, of: Account = "") -> Response:
     """Query whether the account reaches a number; not meant for use before each message.
 
     A proxy in front may log the address, and with it the number.
@@ -82,7 +88,7 @@ async def read_coverage(service: Shared, key: Operator, number: Number) -> Respo
     except ValueError as wrong:
         what, _, remedy = str(wrong).partition("; ")
         raise stop(422, what, code=Code.DESTINATION, field="path.number", remedy=remedy) from None
-    found = await made(service, key, AccountQuery.COVERAGE, account.coverage, msisdn)
+    found = await made(service, key, of, AccountQuery.COVERAGE, account.coverage, msisdn)
     return answered(NumberCoverage(found.gateway, bool(found.routable), found.charge))
 
 
@@ -92,29 +98,38 @@ async def read_coverage(service: Shared, key: Operator, number: Number) -> Respo
     | problems(400, 408, 413, 502),
     openapi_extra=describe.body_of(Voucher, Voucher("0000025000000001")),
 )
-async def redeem_voucher(service: Shared, key: Operator, body: Single) -> Response:
+async def redeem_voucher(service: Shared, key: Operator, body: Single, of: Account = "") -> Response:
     """Redeem a voucher, once; the audit log has an entry without it."""
     try:
         voucher = account.parse_voucher(read(body, Voucher).voucher)
     except ValueError as wrong:
         what, _, remedy = str(wrong).partition("; ")
         raise stop(422, what, code=Code.INVALID, field="voucher", remedy=remedy) from None
-    found = await made(
-        service, key, AccountQuery.VOUCHER, account.redeem, voucher, service.redis, f"key {key.id} of {key.producer}"
-    )
+    who = f"key {key.id} of {key.producer}"
+    found = await made(service, key, of, AccountQuery.VOUCHER, account.redeem, voucher, service.redis, who, of)
     return answered(RedeemedVoucher(found.gateway, True))
 
 
 async def made(
-    service: Service, key: ApiKey, query: AccountQuery, ask: Callable[..., AccountAnswer], *about: Any
+    service: Service, key: ApiKey, of: str, query: AccountQuery, ask: Callable[..., AccountAnswer], *about: Any
 ) -> AccountAnswer:
-    """Return the gateway's answer to a request of a key; ends the HTTP request if there is none."""
-    call: Call = account.by_worker(service.redis)
-    found = await service.aside(key.producer, ask, call, service.settings.gateway, *about)
+    """Return the gateway's answer to a request of a key; ends the HTTP request if there is none.
+
+    ``of`` is the account, "" for the default one.
+    """
+    space = space_named(service, of, "query.account")
+    call: Call = account.by_worker(service.redis, space)
+    found = await service.aside(key.producer, ask, call, gateway_of(service, space), *about)
     problem, remedy = account.problem(query, found)
     if problem:
         raise _stopped(found, problem, remedy)
     return found
+
+
+def gateway_of(service: Service, space: Space) -> str:
+    """Return the API of an account: the configured one, or as workers publish it."""
+    known = accounts.read(service.redis).routing.accounts.get(shown(space.account))
+    return known.gateway if known and space.account else service.settings.gateway
 
 
 def _stopped(found: AccountAnswer, problem: str, remedy: str) -> Stop:

@@ -32,6 +32,7 @@ Producer = Annotated[str, _query("producer")]
 Lane = Annotated[int, _query("lane")]
 Code = Annotated[str, _query("code")]
 Owner = Annotated[str, _query("owner")]
+Account = Annotated[str, _query("account")]
 
 
 def parsed(wanted: Filter, reading: Reading = INTERNATIONAL) -> Filter:

@@ -20,11 +20,14 @@ from threelane.interfaces.api.describe import EXAMPLE_ID, answer, answers, probl
 from threelane.interfaces.api.messages import MessageId
 from threelane.interfaces.api.problem import read, stop
 from threelane.interfaces.api.service import Service, Shared
+from threelane.interfaces.api.spaces import space_named
 from threelane.interfaces.api.story import EXAMPLE, story
 from threelane.operations.explain import Story
 from threelane.store import find
 from threelane.store.api_key import ApiKey
 from threelane.store.find import Filter, FoundMessage
+from threelane.store.keys import HERE, Space
+from threelane.store.spaces import spaces
 from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.dead import redrive
@@ -47,7 +50,7 @@ class ActiveHold(msgspec.Struct, frozen=True):
     """A hold, its cause and its evidence; times are milliseconds of Unix time.
 
     ``until`` is 0 when it has no end time.  ``inferred``: from codes of single messages; lane 1 ignores it, and at
-    ``next_probe_at`` one message may test it.
+    ``next_probe_at`` one message may test it.  ``account`` is absent for the default account.
     """
 
     scope: str
@@ -58,20 +61,26 @@ class ActiveHold(msgspec.Struct, frozen=True):
     inferred: bool = False
     next_probe_at: int = 0
     evidence: hold.Evidence | None = None
+    account: str | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
-    def of(cls, scope: str, one: hold.Held) -> ActiveHold:
+    def of(cls, scope: str, one: hold.Held, space: Space = HERE) -> ActiveHold:
         """Return a hold in force as this API shows it."""
         inferred, probe_at = hold.is_inferred(scope, one), hold.next_probe_at(scope, one)
-        return cls(scope, one.code, one.cause, one.since, one.until, inferred, probe_at, one.evidence)
+        account = space.account or msgspec.UNSET
+        return cls(scope, one.code, one.cause, one.since, one.until, inferred, probe_at, one.evidence, account)
 
 
 class HoldRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to put on hold, the cause, and the end (ISO 8601 with a zone; empty: until it is resumed)."""
+    """What to put on hold, the cause, and the end (ISO 8601 with a zone; empty: until it is resumed).
+
+    ``account`` is the account at the gateway; empty: the default one.
+    """
 
     scope: str
     cause: str
     until: str = ""
+    account: str = ""
 
 
 class Resumed(msgspec.Struct, frozen=True):
@@ -119,9 +128,10 @@ _PLAN = Plan(messages=40, parts=44, estimate_millionths=35_200_000, expired=2, b
 
 @router.get("/holds", responses=answers(200, ActiveHold, "the active holds", _HELD) | problems())
 def list_holds(service: Shared, _key: Viewer) -> Response:
-    """List the active holds, their causes and their evidence."""
-    found = hold.holds(service.redis, service.producer.now())
-    return answered([ActiveHold.of(scope, one) for scope, one in sorted(found.items())])
+    """List the active holds of all accounts, their causes and their evidence."""
+    now = service.producer.now()
+    each = [(space, hold.holds(service.redis, now, space)) for space in spaces(service.redis)]
+    return answered([ActiveHold.of(scope, held[scope], space) for space, held in each for scope in sorted(held)])
 
 
 @router.post(
@@ -134,20 +144,21 @@ def list_holds(service: Shared, _key: Viewer) -> Response:
 def put_on_hold(service: Shared, _key: Operator, body: Single) -> Response:
     """Put the account, a lane, a sender or a prefix on hold; workers stop within a second."""
     wanted, now = read(body, HoldRequest), service.producer.now()
-    until, field = _instant(wanted.until, "until") or 0, "scope"
+    until, field, space = _instant(wanted.until, "until") or 0, "scope", space_named(service, wanted.account, "account")
     try:
         scope = hold.parse_scope(wanted.scope)
         field = "until" if 0 < until <= now else "cause"
-        hold.put(service.redis, scope, wanted.cause, now, until)
+        hold.put(service.redis, scope, wanted.cause, now, until, space)
     except ValueError as wrong:
         raise criteria.wrong_field(field, wrong) from None
-    return answered(ActiveHold.of(scope, hold.holds(service.redis, now)[scope]))
+    return answered(ActiveHold.of(scope, hold.holds(service.redis, now, space)[scope], space))
 
 
 @router.delete("/holds/{scope}", responses=answer(200, Resumed, "it is resumed", Resumed("account")) | problems(404))
-def resume(service: Shared, _key: Operator, scope: Scope) -> Response:
-    """Lift a hold; sending continues where it stopped."""
-    if not hold.resume(service.redis, scope, service.producer.now()):
+def resume(service: Shared, _key: Operator, scope: Scope, account: criteria.Account = "") -> Response:
+    """Lift a hold, of the default account unless another is given; sending continues where it stopped."""
+    space = space_named(service, account, "query.account")
+    if not hold.resume(service.redis, scope, service.producer.now(), space):
         raise stop(404, "not on hold", field="path.scope", remedy="see GET /v1/holds")
     return answered(Resumed(scope))
 
@@ -182,12 +193,15 @@ async def list_dead_letters(
     tag: criteria.Tag = "",
     producer: criteria.Producer = "",
     lane: criteria.Lane = 0,
+    account: criteria.Account = "",
     after: str = "",
     before: str = "",
     most: Rows = 50,
 ) -> Response:
     """List dead letters with code, cause and owner; ``after`` and ``before`` are times of death."""
-    wanted = Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane)
+    wanted = criteria.parsed(
+        Filter(code=code, owner=owner, batch=batch, tag=tag, producer=producer, lane=lane, account=account)
+    )
     since, until = _instant(after, "query.after"), _instant(before, "query.before")
     found = await service.aside(key.producer, lambda: list(find.dead(service.redis, wanted, since or 0, until, most)))
     return answered(visible_to.messages(key, found))

@@ -15,14 +15,15 @@ from pydantic import SecretStr
 from threelane.contract import phone
 from threelane.interfaces.command import draining
 from threelane.interfaces.command.numbers import number as number_of
+from threelane.interfaces.command.of_account import Account, meant
 from threelane.interfaces.command.printing import Json, err, print_json, print_line, wrong_usage
 from threelane.interfaces.command.query import with_redis
 from threelane.operations import account
 from threelane.operations.account import Call
 from threelane.operations.direct_account import directly
 from threelane.runtime.exits import Exit
-from threelane.runtime.settings import load_or_exit
-from threelane.store import audit
+from threelane.runtime.settings import InvalidSettings, load, load_or_exit
+from threelane.store import accounts, audit
 from threelane.store.account_requests import AccountAnswer, AccountQuery, AccountResult
 from threelane.worker.gateway.choose import missing_credentials
 from threelane.worker.process.settings import WorkerSettings
@@ -40,9 +41,9 @@ _EXITS = {AccountResult.REFUSED: Exit.REFUSED, AccountResult.LACKING: Exit.USAGE
 
 
 @app.command(epilog="Example: threelane account balance --json")
-def balance(as_json: Json = False) -> None:
+def balance(of: Account = "", as_json: Json = False) -> None:
     """Show the state and the balance of the account, as the gateway reports it now."""
-    found = _made(lambda call, api, _: account.balance(call, api))
+    found = _made(of, lambda call, api, *_: account.balance(call, api))
     _end_unless_answered(AccountQuery.BALANCE, found, as_json=as_json)
     of_api = f" of the API {found.gateway}"
     whose = f" {found.account}{of_api}" if "/" in found.account else of_api  # without a name: by the key of the API
@@ -52,6 +53,7 @@ def balance(as_json: Json = False) -> None:
 @app.command(epilog="Example: threelane account coverage 27831234567")
 def coverage(
     number: Annotated[str, typer.Argument(help="The number; without + or 00 read as THREELANE_NUMBERS says.")],
+    of: Account = "",
     as_json: Json = False,
 ) -> None:
     """Show whether the account reaches a number, and from which charge; exits with 1 if it does not.
@@ -59,7 +61,7 @@ def coverage(
     Not meant for use before each message.
     """
     msisdn = number_of(number)
-    found = _made(lambda call, api, _: account.coverage(call, api, msisdn))
+    found = _made(of, lambda call, api, *_: account.coverage(call, api, msisdn))
     _end_unless_answered(AccountQuery.COVERAGE, found, as_json=as_json)
     charge = "" if found.charge is None else f", from {found.charge:g} credits a part"
     print_line(f"{phone.mask(msisdn)} is {'covered' if found.routable else 'not covered'}{charge}")
@@ -78,22 +80,40 @@ def voucher(
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, readable=True, help="Read the voucher from this file.")
     ] = None,
+    of: Account = "",
     as_json: Json = False,
 ) -> None:
     """Redeem a voucher, once; it is never logged, and never stored."""
     secret = _voucher(token, file)
-    found = _made(lambda call, api, client: account.redeem(call, api, secret, client, audit.user()))
+    found = _made(of, lambda call, api, client, name: account.redeem(call, api, secret, client, audit.user(), name))
     _end_unless_answered(AccountQuery.VOUCHER, found, as_json=as_json)
     print_line("the voucher is redeemed: threelane account balance")
 
 
-def _made(ask: Callable[[Call, str, redis.Redis], AccountAnswer]) -> AccountAnswer:
-    """Return the answer to a request: with the credentials of this host, if it has any, or by a worker."""
+def _made(of: str, ask: Callable[[Call, str, redis.Redis, str], AccountAnswer]) -> AccountAnswer:
+    """Return the answer to a request: with the account's credentials of this host, if it has any, or by a worker."""
     settings = load_or_exit(WorkerSettings)
-    if missing_credentials(settings):
-        return with_redis(lambda client: ask(account.by_worker(client), settings.gateway, client))
-    found = with_redis(lambda client: ask(directly(settings), settings.gateway, client))
-    return msgspec.structs.replace(found, account=settings.login)
+
+    def make(client: redis.Redis) -> AccountAnswer:
+        one = meant(client, of)
+        own = settings if settings.space == one.space else _settings_of(one.name)
+        name = one.name if one.others else ""
+        if own is None or missing_credentials(own):
+            known = accounts.read(client).routing.accounts.get(one.name)
+            api = own.gateway if own else known.gateway if known else settings.gateway
+            return ask(account.by_worker(client, one.space), api, client, name)
+        found = ask(directly(own), own.gateway, client, name)
+        return msgspec.structs.replace(found, account=own.login)
+
+    return with_redis(make)
+
+
+def _settings_of(name: str) -> WorkerSettings | None:
+    """Return the settings of another account, None if this host does not have them."""
+    try:
+        return load(WorkerSettings, account=name)
+    except InvalidSettings:
+        return None
 
 
 def _voucher(token: str, file: Path | None) -> SecretStr:

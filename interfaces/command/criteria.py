@@ -15,7 +15,7 @@ from threelane.store.states import Status
 
 WAITING = ("batch", "tag", "to", "producer", "lane")
 """Criteria for messages that are not sent yet."""
-OF_DEAD = ("code", "owner", "producer", "lane", "batch", "tag", "to")
+OF_DEAD = ("code", "owner", "producer", "lane", "batch", "tag", "to", "account")
 """Criteria for dead letters."""
 
 
@@ -48,6 +48,7 @@ Lane = Annotated[int, _option("lane")]
 ClientMessageId = Annotated[str, _option("client_message_id")]
 State = Annotated[Status | None, _option("status")]
 Code = Annotated[str, _option("code")]
+Account = Annotated[str, _option("account")]
 OwnerOption = Annotated[Owner | None, _option("owner")]
 
 

@@ -48,6 +48,7 @@ def show(
     batch: criteria.Batch = "",
     tag: criteria.Tag = "",
     to: criteria.To = "",
+    account: criteria.Account = "",
     after: After = "",
     before: Before = "",
     most: Most = 50,
@@ -55,7 +56,7 @@ def show(
 ) -> None:
     """List dead letters, oldest first."""
     wanted = criteria.parsed(
-        Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+        Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "", account=account)
     )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
     print_found(with_redis(lambda client: list(find.dead(client, wanted, first, last, most))), most, as_json=as_json)
@@ -95,6 +96,7 @@ def put_back(
     batch: criteria.Batch = "",
     tag: criteria.Tag = "",
     to: criteria.To = "",
+    account: criteria.Account = "",
     after: After = "",
     before: Before = "",
     everything: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
@@ -104,7 +106,7 @@ def put_back(
 ) -> None:
     """Put dead letters back on their lanes, each once; messages that are in doubt or have ended do not change."""
     wanted = criteria.parsed(
-        Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "")
+        Filter(batch=batch, tag=tag, to=to, producer=producer, lane=lane, code=code, owner=owner or "", account=account)
     )
     first, last = _bound(after, "--after") or 0, _bound(before, "--before")
     is_filter = bool(wanted or first or last is not None or everything)

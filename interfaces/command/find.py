@@ -35,6 +35,7 @@ def show(
     lane: criteria.Lane = 0,
     client_message_id: criteria.ClientMessageId = "",
     state: criteria.State = None,
+    account: criteria.Account = "",
     most: Most = 50,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +49,7 @@ def show(
             lane=lane,
             client_message_id=client_message_id,
             status=state or "",
+            account=account,
         )
     )
     print_found(with_redis(lambda client: list(find.search(client, wanted, most))), most, as_json=as_json)
@@ -84,6 +86,7 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
             "why": escape(f"{one.code} {one.reason}".strip()) if one.status not in SUCCESSFUL else "",
             "owner": one.owner,
             "batch": escape(one.batch),
+            "account": one.account or "",
         }
         for one in found
     ]
@@ -133,6 +136,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
         "client id": story.client_message_id,
         "producer": story.producer,
         "cost centre": story.cost_centre,
+        "account": story.account or "",
         "batch": one.batch,
         "tags": ", ".join(story.tags),
         "valid until": shown_at(one.expires_at),

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
+import redis
 import typer
 from rich.markup import escape
 
+from threelane.contract.accounts.account import shown
 from threelane.contract.prices import CREDIT
 from threelane.interfaces.command import values
+from threelane.interfaces.command.of_account import Account, wanted
 from threelane.interfaces.command.printing import Json, not_found, out, print_json, print_line
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
-from threelane.operations import forecast
+from threelane.operations import each_account, forecast
 from threelane.operations.forecast import Forecast
 from threelane.store import budgets
-from threelane.store.budgets import Budget
+from threelane.store.budgets import Budget, BudgetUse
 
 MOST = 10  # rows of the largest spenders
 app = typer.Typer(help="Show credits: balance, forecast, spending and budgets.", invoke_without_command=True)
@@ -30,15 +33,38 @@ Period = Annotated[str, typer.Argument(help="day or month.")]
 
 
 @app.callback(epilog="Example: threelane money --json")
-def money(context: typer.Context, as_json: Json = False) -> None:
-    """Show the balance, committed credits, the burn rate and the largest spenders."""
+def money(context: typer.Context, account: Account = "", as_json: Json = False) -> None:
+    """Show the balance, committed credits, the burn rate and the largest spenders.
+
+    Without --account, those of each account.
+    """
     if context.invoked_subcommand:
         return
-    found, now = with_redis(lambda client: (forecast.read(client, now_of(client)), now_of(client)))
+    each, now = with_redis(lambda client: (_read(client, account), now_of(client)))
     if as_json:
-        fields = msgspec.to_builtins(found) | {"hours_left": found.hours_left, "short": found.short}
-        print_json(fields)
+        fields = {name: _fields(found) for name, found in each.items()}
+        first = next(iter(fields.values()))
+        print_json(first | ({"accounts": fields} if len(fields) > 1 else {}))
         return
+    for name, found in each.items():
+        if len(each) > 1:
+            print_line(f"account {name}")
+        _print(found, now)
+    if budgets_of_all := next(iter(each.values())).budgets:
+        out.print(_budgets(budgets_of_all))
+
+
+def _read(client: redis.Redis, account: str) -> dict[str, Forecast]:
+    """Return the forecast of an account, or of each that is in use."""
+    places = wanted(client, account) if account else each_account.read(client).places
+    return {shown(one.account): forecast.read(client, now_of(client), one) for one in places}
+
+
+def _fields(found: Forecast) -> dict[str, Any]:
+    return {**msgspec.to_builtins(found), "hours_left": found.hours_left, "short": found.short}
+
+
+def _print(found: Forecast, now: int) -> None:
     out.print(_standing(found, now))
     for title, sums in (
         ("cost centre", found.by_centre),
@@ -48,8 +74,6 @@ def money(context: typer.Context, as_json: Json = False) -> None:
             out.print(_spenders(title, sums))
     if found.by_country or found.messages_by_country:
         out.print(_countries(found))
-    if found.budgets:
-        out.print(_budgets(found))
 
 
 @budget.command("set", epilog="Example: threelane money budget set centre:marketing day 500 --over hold")
@@ -122,9 +146,9 @@ def _countries(found: Forecast) -> Table:
     return table
 
 
-def _budgets(found: Forecast) -> Table:
+def _budgets(found: Sequence[BudgetUse]) -> Table:
     table = Table("budget", "period", "limit", "reserved and spent", "over it")
-    for one in found.budgets:
+    for one in found:
         table.add_row(
             escape(one.scope), one.period, values.credits(one.budget.limit), values.credits(one.spent), one.budget.over
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import redis
@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from threelane.interfaces.command.of_account import Account, wanted
 from threelane.interfaces.command.printing import Json, out, print_json
 from threelane.interfaces.command.query import now_of, with_redis
 from threelane.interfaces.command.terminal import Table
@@ -38,14 +39,15 @@ def top(
         float,
         typer.Option(metavar="DURATION", parser=duration_in(1, least=0.2), help="Time between refreshes, as in 5s."),
     ] = EVERY_SECONDS,
+    account: Account = "",
 ) -> None:
-    """Show lanes, holds, credits, workers and problems on one screen, until Ctrl-C."""
-    first = with_redis(look)
+    """Show lanes, holds, credits, workers and problems on one screen, until Ctrl-C.
+
+    Without --account, those of all accounts together.
+    """
+    first = with_redis(lambda client: look(client, account))
     if as_json:
-        fields = msgspec.to_builtins(first)
-        fields["capacity"] = first.capacity._asdict()
-        fields["money"] |= {"hours_left": first.money.hours_left, "short": first.money.short}
-        print_json(fields)
+        print_json(_fields(first))
         return
     if once:
         out.print(view(first, None))
@@ -57,7 +59,7 @@ def top(
             while True:
                 time.sleep(every)
                 try:
-                    before, shown_now = shown_now, look(client)
+                    before, shown_now = shown_now, look(client, account)
                     live.update(view(shown_now, before), refresh=True)
                 except (RedisError, OSError) as failed:
                     problem = explain(failed) if isinstance(failed, RedisError) else str(failed)
@@ -68,14 +70,23 @@ def top(
         client.close()
 
 
-def look(client: redis.Redis) -> Screen:
-    """Return the current state."""
-    return read(client, now_of(client))
+def look(client: redis.Redis, account: str = "") -> Screen:
+    """Return the current state, of all accounts or of one; raises ValueError for one that there is not."""
+    return read(client, now_of(client), wanted(client, account)[0] if account else None)
+
+
+def _fields(one: Screen) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(one)
+    fields["capacity"] = one.capacity._asdict()
+    fields["money"] |= {"hours_left": one.money.hours_left, "short": one.money.short}
+    if one.each:
+        fields["accounts"] = {name: _fields(each) for name, each in one.each.items()}
+    return fields
 
 
 def view(now: Screen, before: Screen | None) -> RenderableType:
     """Return the screen; rates are averages since the previous reading."""
-    return Group(_standing(now), _lanes(now, before), _money(now), _fleet(now), _trouble(now, before))
+    return Group(_standing(now), _lanes(now, before), _accounts(now), _fleet(now), _trouble(now, before))
 
 
 def _standing(now: Screen) -> RenderableType:
@@ -123,8 +134,28 @@ def _lanes(now: Screen, before: Screen | None) -> RenderableType:
     return Group(table, Text(f"also     {also}")) if also else table
 
 
-def _money(now: Screen) -> Text:
-    line = Text("credits  ")
+def _accounts(now: Screen) -> RenderableType:
+    """Return the credits, or with several accounts what waits in each, its workers and its credits."""
+    if not now.each:
+        return _money(now)
+    table = Table("account", "waiting", "oldest", "holds", "workers", "credits")
+    for name, one in now.each.items():
+        waiting = sum(lane.waiting for lane in one.lanes.values())
+        oldest = max(lane.oldest_seconds for lane in one.lanes.values())
+        workers, holds = one.capacity.workers, len(one.holds)
+        table.add_row(
+            name,
+            f"{waiting:,}",
+            f"{oldest:,.1f} s",
+            f"[bold red]{holds}[/]" if holds else "",
+            f"{workers}" if workers or not waiting else "[bold red]0[/]",
+            _money(one, ""),
+        )
+    return table
+
+
+def _money(now: Screen, start: str = "credits  ") -> Text:
+    line = Text(start)
     for number, (phrase, kind) in enumerate(credit_words(now.money)):
         line.append(", " if number else "").append(phrase, style=_STYLE[kind])
     return line

@@ -163,7 +163,7 @@ def test_a_redrive_is_paced(system: System) -> None:
 class Nothing:
     """Publishes no nudge."""
 
-    def publish(self, lane: int, ids: list[str], account: str) -> None:
+    def publish(self, lane: int, ids: list[str], account: str = "") -> None:
         """Do nothing."""
 
 

@@ -9,7 +9,7 @@ message through at an interval: an accepted one lifts it.  A hold set by a perso
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -142,6 +142,17 @@ async def read(client: redis.asyncio.Redis, space: Space = HERE) -> Mapping[byte
     except ResponseError as failed:
         found = rows.known(key, failed, {str(Scope.ACCOUNT).encode(): b""})
     return dict(found)
+
+
+def prefixed(space: Space, scope: str) -> str:
+    """Return a scope among those of several accounts: after the name of an account other than the default one."""
+    return f"{space.account}/{scope}" if space.account else scope
+
+
+def split(raw: str, names: Collection[str]) -> tuple[str, str]:
+    """Return the name of an account and the scope of what ``prefixed`` returned; "" if it has no name."""
+    name, slash, scope = raw.strip().partition("/")
+    return (name, scope) if slash and name in names else ("", raw)
 
 
 def is_inferred(scope: str, held: Held) -> bool:

@@ -13,7 +13,7 @@
 
   async function refresh() {
     if (document.hidden) return true;
-    const response = await fetch("/console", { credentials: "same-origin", headers: { "X-Threelane-Look": "1" } });
+    const response = await fetch("/console" + window.location.search, { credentials: "same-origin", headers: { "X-Threelane-Look": "1" } });
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     const live = fresh.getElementById("live");
     if (!live) {
