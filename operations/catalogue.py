@@ -296,7 +296,7 @@ METRICS = (
            "How much did the stand-by take, and why?"),
     Metric("threelane_taken_over", COUNTER, _EXPORTER, ("account", "lane", "why"), "Unsent messages that a stand-by took over",
            "What does this account send for others?"),
-    Metric("threelane_reported_by_both", COUNTER, _EXPORTER, ("account", "lane",),
+    Metric("threelane_reported_by_both", COUNTER, _EXPORTER, ("account", "lane"),
            "Reports on a message from the account that it left unsent: two gateways may have it",
            "Did a gateway take what it refused?"),
     Metric("threelane_reopened_doubts", COUNTER, _EXPORTER, ("account", "lane"),
