@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import redis
+from redis.exceptions import RedisError
 
 from threelane.contract import countries, message, phone, prices, senders
 from threelane.contract.accounts.routing import Chosen
@@ -143,7 +144,10 @@ class Drafter:
             return Routed(draft, fit, routes, source)
         if source.now - self._routes_at <= ROUTES_MS:
             return fit
-        call(lambda: self.read_routes(source.now))
+        try:
+            self.read_routes(source.now)
+        except RedisError:  # messages before it may be accepted: the outage ends the call where their answers are known
+            return fit
         return self.draft_again(Routed(draft, routing.NOT_CHOSEN, routes, source))
 
     def _route(self, source: Source, known: Draft | None = None) -> tuple[Draft, Chosen | None, Routes] | Refusal:

@@ -174,10 +174,11 @@ class Enqueuer:
             if isinstance(routed, Refusal):
                 refused[position] = routed
                 continue
-            batch = places[routed.place]
+            place = routed.place
+            batch = places[place]
             batch.append((position, routed))
             if len(batch) == acceptance.BATCH:
-                yield places.pop(routed.place)
+                yield places.pop(place)
         yield from (places[place] for place in sorted(places))
 
     def _accept(self, routed: Sequence[Routed]) -> list[Admission]:

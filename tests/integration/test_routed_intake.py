@@ -23,6 +23,7 @@ from threelane.contract.message import OF_ACCOUNT
 from threelane.contract.prices import CREDIT
 from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
+from threelane.producer import routes
 from threelane.producer.accept import AcceptCall
 from threelane.store import accounts, budgets, keys
 from threelane.store.budgets import Budget
@@ -346,6 +347,25 @@ def test_a_message_without_an_account_that_takes_it_is_refused(routed: redis.Red
     wait_until(
         lambda: isinstance(producer.try_send(TO, TEXT, repeat=True), Accepted), what="the account to be used again"
     )
+
+
+def test_an_outage_before_a_refusal_loses_no_answer(
+    routed: redis.Redis, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The routes are read again before a message is refused; messages before it may be accepted by then."""
+    accounts.drain(routed, "default", "ann")
+    producer.send(TO, TEXT, lane=1)
+    producer._enqueuer._drafter._routes_at -= 1_000
+
+    def fail(*_: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(routes, "read", fail)
+    answers = producer.send_many(
+        [{"to": TO, "text": f"Hello {n}", "lane": 1} for n in range(99)] + [{"to": TO, "text": TEXT}]
+    )
+
+    assert [True] * 99 + [False] == [isinstance(one, Accepted) for one in answers]
 
 
 @pytest.mark.parametrize("is_of_another_type", [False, True])
