@@ -22,7 +22,7 @@ from threelane.worker.policy.rule import Scope
 from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.standby.ability import ABSENT_MS, Reporting, why_unable
 
-_REPORTED = ("account", "gateway", "fingerprint", "fault", "not_ready")
+_REPORTED = ("account", "gateway", "fingerprint", "fault", "no_login")
 _UNFINISHED = (Status.SCHEDULED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT)
 
 

@@ -11,6 +11,7 @@ import msgspec
 import redis
 
 from threelane.contract.accounts.account import shown
+from threelane.contract.counted import counted
 from threelane.contract.message import Message
 from threelane.contract.refusal import Owner
 from threelane.contract.window import Windows
@@ -18,6 +19,7 @@ from threelane.operations import opening
 from threelane.operations.outage import outage
 from threelane.store import accounts, budgets, events, keys, pauses, readable, registry, rows, waiting, windows
 from threelane.store import status as statuses
+from threelane.store.diverted import parse as parse_diverted
 from threelane.store.keys import HERE, Space, space_of
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.record import Field
@@ -288,6 +290,12 @@ def _steps(known: MessageStatus, record: Mapping[str, str], receipts: tuple[Step
     if returned := int(record.get("returned", 0)):
         why = f"status {record.get('former_status', '')} is about the account; it is sent again, once"
         steps.append(Step(returned, "returned", why))
+    if diverted := parse_diverted(record.get("diverted", "")):
+        tried = f" after {counted(diverted.attempts, 'attempt')}" if diverted.attempts else ""
+        why = (
+            f"from the account {diverted.account}, which could not send ({diverted.why}); it was not sent there{tried}"
+        )
+        steps.append(Step(diverted.at, "taken over by the stand-by", why))
     if known.sent_at:
         steps.append(Step(known.sent_at, "sent", f"gateway id {known.gateway_id}" if known.gateway_id else ""))
     steps += receipts

@@ -119,6 +119,22 @@ def test_an_account_without_a_worker_is_relieved_after_a_while(systems: dict[str
     assert [b"default"] == acme.sync.hkeys(keys.ABSENT), "acme is back"
 
 
+def test_a_worker_without_a_broker_is_no_reason(systems: dict[str, System]) -> None:
+    """Looks carry its messages; the stand-by has no broker either."""
+    acme, bank, relief = systems[ACME], systems[BANK], Relief()
+    take(acme)
+    for _ in range(2):
+        beat(acme, not_ready="the broker does not respond")
+        assert {} == relieve(bank, relief)
+        acme.now = bank.now = bank.now + ABSENT_MS
+
+    beat(acme, no_login="the gateway does not answer its login")
+    assert {} == relieve(bank, relief)
+    acme.now = bank.now = bank.now + ABSENT_MS
+    beat(acme)
+    assert 1 == len(relieve(bank, relief)[3])
+
+
 def test_a_worker_that_stopped_reporting_counts_as_gone(systems: dict[str, System]) -> None:
     """Its machine is off."""
     acme, bank, relief = systems[ACME], systems[BANK], Relief()

@@ -43,8 +43,8 @@ CASES = {
     "refused, and no answer":   (REFUSED, [READY, Reporting("gate", "another", fault="?")], 0, Why.UNREACHABLE),
     "no worker since now":      ({}, [], ABSENT_MS - 1, None),
     "no worker for a while":    ({}, [], ABSENT_MS, Why.NO_WORKER),
-    "starting":                 ({}, [READY._replace(not_ready="login")], ABSENT_MS - 1, None),
-    "never ready":              ({}, [READY._replace(not_ready="login")], ABSENT_MS, Why.UNREACHABLE),
+    "starting":                 ({}, [READY._replace(no_login="login")], ABSENT_MS - 1, None),
+    "never ready":              ({}, [READY._replace(no_login="login")], ABSENT_MS, Why.UNREACHABLE),
 }
 # fmt: on
 

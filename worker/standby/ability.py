@@ -24,17 +24,20 @@ _OF_PERSONS = (BY_HAND, rows.CODE)
 
 
 class Reporting(NamedTuple):
-    """What a worker reports: its breaker, its credentials, why it alone sends nothing, why it is not ready."""
+    """What a worker reports: its breaker, its credentials, why it alone sends nothing, why its login is not accepted.
+
+    Without a broker it sends all the same.
+    """
 
     gateway: str
     fingerprint: str
     fault: str = ""
-    not_ready: str = ""
+    no_login: str = ""
 
 
 def is_absent(workers: Collection[Reporting]) -> bool:
-    """Return whether no worker reports that it is ready, which may pass within seconds."""
-    return all(one.not_ready for one in workers)
+    """Return whether no worker has logged in, which may pass within seconds."""
+    return all(one.no_login for one in workers)
 
 
 def why_unable(held: Mapping[str, Held], workers: Collection[Reporting], absent_ms: int, now: int) -> Why | None:
@@ -60,4 +63,4 @@ def _why(worker: Reporting, held: Mapping[str, Held], absent_ms: int) -> Why | N
         return Why.REFUSED_LOGIN
     if worker.fault or breaking.scope_of(worker.gateway) in held:
         return Why.UNREACHABLE
-    return Why.UNREACHABLE if worker.not_ready and absent_ms >= ABSENT_MS else None
+    return Why.UNREACHABLE if worker.no_login and absent_ms >= ABSENT_MS else None

@@ -35,7 +35,7 @@ READ_EVERY_MS = 2_000  # reports of workers; they change every five seconds
 ROOM_SECONDS = 10  # of the rate: no more waits in the lane of the stand-by
 MOST = 1_000  # messages of a lane in one round
 PAGE, PAGES = 250, 8  # ids of a lane that one round looks at
-_FIELDS = ("account", "gateway", "fingerprint", "fault", "not_ready")
+_FIELDS = ("account", "gateway", "fingerprint", "fault", "no_login")
 
 
 class Relief:

@@ -22,7 +22,7 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import IDENTITY, SILENT_MS
 from threelane.worker.process.pulse import PULSE
-from threelane.worker.process.readiness import GATEWAY, READINESS
+from threelane.worker.process.readiness import GATEWAY, LOGIN, READINESS
 from threelane.worker.process.settings import WorkerSettings
 
 BEAT_SECONDS = 5.0
@@ -39,6 +39,7 @@ class BeatReport(NamedTuple):
     ``started`` (ms) and ``incarnation`` identify the process.  ``dropped`` is what it found in the queues that is no
     nudge: when the last (ms), and how many by problem, or empty.  ``account`` is the account that it
     serves, as keys have it, and ``routing`` the version of the accounts and routes that it was started with.
+    ``no_login`` is why the gateway has not accepted its login, or empty.
     """
 
     lanes: Sequence[int]
@@ -55,6 +56,7 @@ class BeatReport(NamedTuple):
     dropped: str = ""
     account: str = ""
     routing: str = ""
+    no_login: str = ""
 
 
 class StartedWith:
@@ -116,6 +118,7 @@ def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
         fingerprint=settings.fingerprint,
         account=settings.space.account,
         routing=STARTED_WITH.routing,
+        no_login=READINESS.reasons.get(LOGIN, ""),
         not_ready="; ".join(reason for part, reason in READINESS.reasons.items() if part != GATEWAY),  # it is the fault
         pid=own.pid,
         started=own.started,
