@@ -44,10 +44,13 @@ STEPS = int(os.environ.get("THREELANE_STEPS", "30"))
 ACCOUNTS = ("", "acme")
 MOST = 10  # messages of a walk
 UNSENT = {Status.SCHEDULED, Status.QUEUED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT}
-OUTCOMES = (
+DOUBTFUL = (
     AttemptOutcome(OutcomeKind.REFUSED, "901", "taken"),
     AttemptOutcome(OutcomeKind.LOST, text="taken"),
     AttemptOutcome(OutcomeKind.REFUSED, "777", "taken"),
+)
+OUTCOMES = (
+    *DOUBTFUL,
     AttemptOutcome(OutcomeKind.REFUSED, "901", "not taken"),
     AttemptOutcome(OutcomeKind.REFUSED, "107", "empty"),
     AttemptOutcome(OutcomeKind.REFUSED, "301", "no credit"),
@@ -64,7 +67,7 @@ PRICES = Prices({"*": 700_000})
 
 LANES = (3, 1)
 account, lanes = st.sampled_from(ACCOUNTS), st.sampled_from((3, 3, 1))
-pick = st.integers(0, 20)
+pick, codes = st.integers(0, 20), st.sampled_from((None, "301", "777", "901"))
 
 
 @dataclass
@@ -92,12 +95,25 @@ class TwoGateways(RuleBasedStateMachine):
         self.moved: Counter[str] = Counter()
         self.tokens = 0
 
-    @initialize(can_look_up=st.booleans(), first=st.lists(account, min_size=1, max_size=3))
-    def begin(self, can_look_up: bool, first: list[str]) -> None:
+    @initialize(
+        can_look_up=st.booleans(),
+        of=account,
+        outcomes=st.tuples(st.sampled_from(DOUBTFUL), st.sampled_from((None, *OUTCOMES))),
+        code=codes,
+        looks_up=st.booleans(),
+    )
+    def begin(
+        self,
+        can_look_up: bool,
+        of: str,
+        outcomes: tuple[AttemptOutcome, AttemptOutcome | None],
+        code: str | None,
+        looks_up: bool,
+    ) -> None:
+        """Each walk begins with a message that may be in doubt, and that the other account would like to have."""
         for system in self.systems.values():
             system.can_look_up = can_look_up
-        for one in first:
-            self.accept_one(one, 3, True)
+        self.fail_over(of, [one for one in outcomes if one], code, looks_up)
 
     @rule(of=account, lane=lanes, has_stand_by=st.sampled_from((True, True, True, False)))
     def accept_one(self, of: str, lane: int, has_stand_by: bool) -> None:
@@ -182,8 +198,8 @@ class TwoGateways(RuleBasedStateMachine):
 
     @rule(
         of=account,
-        outcomes=st.lists(st.sampled_from(OUTCOMES[:3] + OUTCOMES), min_size=1, max_size=2),
-        code=st.sampled_from((None, "301", "777", "901")),
+        outcomes=st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=2),
+        code=codes,
         looks_up=st.booleans(),
     )
     def fail_over(self, of: str, outcomes: list[AttemptOutcome], code: str | None, looks_up: bool) -> None:
