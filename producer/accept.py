@@ -315,10 +315,10 @@ class AcceptCall:
 
     def due(self, replies: Sequence[str]) -> dict[str, Place]:
         """Return the messages to send immediately: id -> lane and account."""
-        pairs, here = self._stored(replies), self._space.account
+        here = Place(self._drafts[0].message.lane, self._space.account)
         return {
-            draft.message.id: Place(draft.message.lane, _account_of(one, here))
-            for draft, one in pairs
+            draft.message.id: here if one == _NEW_QUEUED else Place(here.lane, _account_of(one, here.account))
+            for draft, one in self._stored(replies)
             if one.startswith(_QUEUED)
         }
 

@@ -155,36 +155,37 @@ class Drafter:
 
         ``known`` has the id of a message that was parsed before: the account follows from the id, too.
         """
-        raw, now, holder = source
-        routes, name, wire_ids = self.routes, self._name(holder), self._settings.wire_ids
-        reading = self._readings.applying(raw, name, holder)
-        centred = _with_centre(raw, self._centre(holder))
-
-        def parse(alphabet: Alphabet, known: Draft | None) -> Draft | Refusal:
-            draft = message.parse(centred, now, name, reading, self._wording, wire_ids, alphabet)
-            return draft if isinstance(draft, Refusal) or known is None else routing.with_id_of(known, draft)
-
+        routes = self.routes
+        if routes.has_one_choice and known is None:  # the usual installation, at no cost
+            draft = self._parse(source, routes.alphabets[0])
+            return draft if isinstance(draft, Refusal) else (draft, routing.NOT_CHOSEN, routes)
         first: Refusal | None = None
         for alphabet in routes.alphabets:
-            draft = parse(alphabet, known)
+            draft = self._parse(source, alphabet, known)
             if isinstance(draft, Refusal):  # the letters of another account may need fewer parts
                 first = first or draft
                 continue
-            chosen = routes.choose(draft.message, now)
-            own = routes.accounts[chosen.account].alphabet if chosen else alphabet
-            if own != alphabet:
-                draft = parse(own, draft)
+            chosen = routes.choose(draft.message, source.now)
+            if chosen is not None and (own := routes.accounts[chosen.account].alphabet) != alphabet:
+                draft = self._parse(source, own, draft)
             return draft if isinstance(draft, Refusal) else (draft, chosen, routes)
         assert first is not None  # an installation has an account
         return first
 
+    def _parse(self, source: Source, alphabet: Alphabet, known: Draft | None = None) -> Draft | Refusal:
+        """Parse a message by these letters, under the id that it has if it is known."""
+        raw, now, holder = source
+        if holder is None:
+            name, centre = self._settings.producer, self._settings.cost_centre
+        else:
+            key = holder.key
+            name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
+        reading, wire_ids = self._readings.applying(raw, name, holder), self._settings.wire_ids
+        draft = message.parse(_with_centre(raw, centre), now, name, reading, self._wording, wire_ids, alphabet)
+        return draft if known is None or isinstance(draft, Refusal) else routing.with_id_of(known, draft)
+
     def _name(self, holder: Holder | None) -> str:
         return holder.key.producer if holder else self._settings.producer
-
-    def _centre(self, holder: Holder | None) -> str:
-        if holder is None:
-            return self._settings.cost_centre
-        return holder.key.cost_centres[0] if holder.key.cost_centres else ""
 
     def _abroad(self, sms: Message) -> Refusal | None:
         """Refuse a recipient in a country that this installation does not send to."""

@@ -36,7 +36,7 @@ class Routes:
         self.accounts = published.routing.accounts or {own.name: own}
         self.version = published.version
         self.is_single = not published.routing.accounts
-        self._has_one_choice = self.is_single and not published.drained and not published.is_damaged
+        self.has_one_choice = self.is_single and not published.drained and not published.is_damaged
         self._prices = {
             name: prices.parse(one.prices).with_learned(learned.get(name, {})) for name, one in self.accounts.items()
         }
@@ -45,7 +45,7 @@ class Routes:
 
     def choose(self, sms: Message, now: int) -> Chosen | None:
         """Return the account of a message when it is to be sent; None: no account may take it."""
-        if self._has_one_choice:
+        if self.has_one_choice:
             return NOT_CHOSEN
         published = self._published
         if published.is_damaged:
