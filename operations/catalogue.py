@@ -352,7 +352,7 @@ METRICS = (
     Metric("threelane_connections_closed", COUNTER, _BOTH, ("limit",),
            "Connections that the endpoint closed to keep its limits, by limit",
            "Does somebody hold connections open? Up to a few a minute are slow or idle clients."),
-    Metric("threelane_receipts", COUNTER, _BOTH, ("result",), "Status callbacks by result",
+    Metric("threelane_receipts", COUNTER, _BOTH, ("account", "result"), "Status callbacks by result",
            "Do receipts arrive, and do they match?"),
     Metric("threelane_foreign_statuses", COUNTER, (Where.CALLBACKS,), ("path", "whose"),
            "Status callbacks of messages that are not Threelane's, or of another account than their address",

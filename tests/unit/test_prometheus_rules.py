@@ -80,7 +80,7 @@ def test_the_alert_for_unlisted_codes_names_what_the_tables_fall_back_to() -> No
 
 _OF_INSTALLATION = {
     *("InternalError", "DamagedData", "RedisMemoryHigh", "RedisMemoryFull", "RedisAway", "RedisNotWritable"),
-    *("RedisRefuses", "ExporterGone", "CallbacksGone", "ReceiptsStopped", "WebhookDeadLetters", "OptOutsRise"),
+    *("RedisRefuses", "ExporterGone", "CallbacksGone", "WebhookDeadLetters", "OptOutsRise"),
     *("NeighbouringNumbers", "LimitReached", "BatchPausedLong", "PausedMessagesExpire", "NewCountry"),
     *("RepliesUnassigned", "RepliesRemovedUnread"),
 }

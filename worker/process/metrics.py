@@ -40,7 +40,7 @@ CLOSED = Counter(
 )
 for _limit in Closed:
     CLOSED.labels(_limit)
-RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["result"])
+RECEIPTS = Counter("threelane_receipts", "Status callbacks by result", ["account", "result"])
 FOREIGN = Counter(
     "threelane_foreign_statuses",
     "Status callbacks of messages that are not Threelane's, or of another account than their address",

@@ -124,7 +124,7 @@ async def receive(
     answers = [reply.partition(" ") for reply in replies]
     results = [result for result, _, _ in answers]
     for result, times in Counter(results).items():
-        metrics.RECEIPTS.labels(result).inc(times)
+        metrics.RECEIPTS.labels(shown(space.account), result).inc(times)
     pairs = [pair for pair in zip(reports, results, strict=True) if pair[1] != ReceiptResult.OTHER_ACCOUNT]
     logs.events(
         "receipt", ({"id": one.id, "network_status": one.network_status, "result": into} for one, into in pairs)
