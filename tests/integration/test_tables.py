@@ -13,9 +13,11 @@ from unittest import mock
 import pytest
 import redis
 
+from tests import two_accounts
 from tests.integration.test_cli_producers import HOOK, lay_aside
 from tests.properties.system import open_system
 from tests.servers import RedisServer, threelane, typed
+from tests.two_accounts import BULK, hold_account
 from threelane.contract import phone
 from threelane.contract.accounts.account import Account
 from threelane.contract.accounts.routing import Routing
@@ -90,7 +92,8 @@ TABLES = [
           + [values.shown_exactly(step["at"]) for step in one["steps"]]),
     Shown("batch list", ("name", "producer"), lambda one: [f"{one['accepted']:,}"]),
     Shown("holds", ("scope", "code", "cause"), lambda one: [values.shown_at(one["since"])]),
-    Shown("money", (), _amounts),
+    Shown("money", (), lambda found: [*_amounts(found), *found["accounts"]]),
+    Shown("money --account bulk", (), _amounts),
     Shown("limits list", ("scope",), lambda one: ["off"] if one["off"] else [f"{one['limit']:,}", one["over"]]),
     Shown(f"limits explain {ZA}", ("scope", "over"), lambda one: [f"{one['limit']:,}"]),
     Shown("suppress list --numbers", ("number",)),
@@ -110,7 +113,8 @@ TABLES = [
     Shown("windows holidays list", (), lambda one: [word for day in one["holidays"] for word in day.values() if word]),
     Shown("countries list", (), lambda one: [describe(row["country"]) for row in one["countries"]]),
     Shown("damaged list", ("key", "row", "effect", "command")),
-    Shown("top --once", (), lambda one: [part for held in one["holds"].items() for part in (held[0], held[1]["code"])]),
+    Shown("top --once", (), lambda one: [part for held in one["holds"].items() for part in (held[0], held[1]["code"])]
+          + [*one["accounts"]]),
     Shown("features", (), lambda one: [value for value in one.values() if value]),
     Shown("check", ("what", "detail", "step")),
 ]
@@ -155,6 +159,9 @@ def _fill(client: redis.Redis, now: int) -> None:
     accounts.publish(client, Routing(accounts={one: Account(name=one, gateway="http") for one in names}))
     accounts.drain(client, names[1], "the operator who is on call")
     client.hset(keys.BUDGETS, "centre:broken", b"{")
+    two_accounts.publish(client)
+    hold_account(client, BULK)
+    client.hset(keys.names(BULK).BALANCE, mapping={"credits": 7_654_321, "left": 7_000_000, "at": now})
     client.hset(keys.COUNTRIES, "ZA", f'{{"first":{now},"producer":"shop","state":"new"}}')
 
 
