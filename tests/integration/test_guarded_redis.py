@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from redis.exceptions import AuthenticationError
 from typer.testing import CliRunner
 
+from tests import two_accounts
 from tests.chaos import ledger
 from tests.guarded_redis import ACL, LISTED, MISSING, NOT_DANGEROUS, PASSWORD, GuardedRedis
 from tests.integration.asking import Asking
@@ -30,19 +31,25 @@ from tests.integration.test_console import addresses
 from tests.layout import FOLDERS
 from tests.servers import threelane, wait_until
 from tests.slow import also_slow
+from tests.two_accounts import BULK
 from tests.watch import VOUCHER
 from threelane import InvalidSettings, Producer, ProducerSettings, Unavailable
 from threelane.interfaces.command.line import app as commands
-from threelane.operations import account
+from threelane.operations import account, doctor, screen
+from threelane.operations.exporter import Fleet
 from threelane.producer.nudge import Nudger
 from threelane.runtime.settings import Settings, load
 from threelane.sandbox.running import Running
+from threelane.store import find
 from threelane.store.account_requests import AccountResult
 from threelane.store.batches import digest
 from threelane.store.connect import connect
+from threelane.store.find import Filter
 from threelane.store.states import Status
+from threelane.worker.account import hold
 from threelane.worker.fetch.lanes import LaneOrder
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
+from threelane.worker.policy.legacy import LEGACY
 
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.xdist_group("guarded_redis")]
 
@@ -137,6 +144,36 @@ def test_the_main_job_passes_over_tls_with_users_of_minimal_rights(
     assert verdict.sound, verdict
     assert (DANGEROUS if guarded.commands else set()) >= {one.partition(" ")[2] for one in guarded.refusals()}
     assert not any(PASSWORD in child.log.read_text() for child in started)
+
+
+def test_users_that_show_accounts_may_read_each_of_them(guarded: GuardedRedis) -> None:
+    """Keys of an account have other names; a pattern that lacks one shows nothing of all other accounts either."""
+    admin = guarded.admin()
+    admin.flushdb()
+    two_accounts.publish(admin)
+    two_accounts.hold_account(admin, BULK)
+    now = int(admin.time()[0]) * 1000
+    before = guarded.refusals()
+    try:
+        with redis.Redis.from_url(guarded.plain_url_of("exporter")) as exporter:
+            held = [
+                sample for one in Fleet(exporter).collect() if one.name == "threelane_on_hold" for sample in one.samples
+            ]
+            assert ["bulk"] == [sample.labels["account"] for sample in held]
+        with redis.Redis.from_url(guarded.plain_url_of("api")) as api:
+            assert ["bulk/account"] == [*screen.read(api, now).holds]
+            assert hold.put(api, "lane:3", "a test", now, space=BULK) is None
+            assert hold.resume(api, "lane:3", now, BULK)
+            assert [] == [*find.search(api, Filter(status="queued"))]
+        with redis.Redis.from_url(guarded.plain_url_of("operator")) as operator:
+            findings = [*doctor.diagnose(operator, now, LEGACY)]
+            assert "bulk: hold" in {one.what for one in findings}
+            assert [] == [one.detail for one in findings if "not examined" in one.detail]
+        with redis.Redis.from_url(guarded.plain_url_of("reader")) as reader:
+            assert [] == [*find.search(reader, Filter(status="scheduled"))]
+        assert before == guarded.refusals()
+    finally:
+        admin.flushdb()
 
 
 @pytest.mark.slow
