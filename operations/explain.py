@@ -149,7 +149,6 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Step, ...] = ()
     events: tuple[PublishedEvent, ...] = ()
     not_kept: tuple[str, ...] = NOT_KEPT
-    account: str | msgspec.UnsetType = msgspec.UNSET  # absent for the default account
 
 
 def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSettings) -> Story | None:
@@ -183,7 +182,6 @@ def explain(client: redis.Redis, message_id: str, now: int, settings: WorkerSett
         money=_money(client, known, record, now),
         receipts=receipts,
         events=tuple(_events(client, known, record.get("producer", ""), _late_at(known, record, settings))),
-        account=record.get(Field.ACCOUNT) or msgspec.UNSET,
     )
 
 
@@ -376,7 +374,7 @@ def _pending(
         return Pending("schedule", at, _scheduled(known, record))
     before: Any = client.zcount(keys.names(space).QUEUED[known.lane], "-inf", f"({at}")
     if space != HERE and not rows.workers_of(client, now - SILENT_MS, space):
-        return Pending("lane", 0, f"no worker serves its account {space.account}: threelane worker --account ...")
+        return Pending("lane", 0, "no worker serves its account: threelane worker --account NAME")
     return Pending(
         "lane",
         0,

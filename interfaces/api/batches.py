@@ -185,7 +185,7 @@ async def list_batch_messages(
     after, found = await service.aside(key.producer, progress.page, service.redis, one.digest, int(cursor), PAGE)
     if not visible_to.reads_numbers_of(key, one.producer):
         found = [msgspec.structs.replace(each, to=phone.mask(each.to)) for each in found]
-    return answered(BatchMessages(found, str(after)))
+    return answered(BatchMessages([*visible_to.without_accounts(key, found)], str(after)))
 
 
 @router.get(

@@ -8,7 +8,7 @@ accounts are for keys that see all producers' messages.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,9 +17,11 @@ from threelane.operations.explain import Story
 from threelane.store import suppression
 from threelane.store.api_key import ApiKey
 from threelane.store.find import FoundMessage
+from threelane.store.outcome import BatchMessage
 from threelane.store.status import MessageStatus
 from threelane.store.suppression import Entry
 
+F = TypeVar("F", FoundMessage, BatchMessage)
 _ID = "id"  # of a message or an event: digits in it are no number
 
 
@@ -36,7 +38,13 @@ def message(key: ApiKey, one: MessageStatus) -> Any:
 
 def messages(key: ApiKey, found: Sequence[FoundMessage]) -> list[Any]:
     """Return messages as this key may read them."""
+    found = without_accounts(key, found)
     return [one if reads_numbers_of(key, one.producer) else _masked(one, one.to) for one in found]
+
+
+def without_accounts(key: ApiKey, found: Sequence[F]) -> Sequence[F]:
+    """Return messages without their accounts, unless the key may read them."""
+    return found if key.may_view else [msgspec.structs.replace(one, account=msgspec.UNSET) for one in found]
 
 
 def story(key: ApiKey, one: Story) -> Any:

@@ -136,7 +136,7 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
         "client id": story.client_message_id,
         "producer": story.producer,
         "cost centre": story.cost_centre,
-        "account": story.account or "",
+        "account": one.account,
         "batch": one.batch,
         "tags": ", ".join(story.tags),
         "valid until": shown_at(one.expires_at),

@@ -134,6 +134,22 @@ def test_the_api_holds_and_resumes_the_named_account(two: redis.Redis, api: Api)
     assert ({"account"}, {"lane:2"}) == (scopes(two, BULK), scopes(two, HERE))
 
 
+def test_the_account_of_a_message_is_shown_to_those_who_see_all_producers(two: redis.Redis, api: Api) -> None:
+    """Which accounts an operator has, and what goes through which, is no tenant's business."""
+    sent = api.producer.send("27831234567", "Hi", delay=600, batch="news", producer="shop").id
+    two.hset(keys.record(sent), "account", "bulk")
+    two.zrem(keys.DUE[3], sent)
+    two.zadd(keys.names(BULK).DUE[3], {sent: 9 * 10**12})
+
+    def accounts_shown_to(key: str) -> list[str | None]:
+        paths = ("/v1/schedules", "/v1/batches/news/messages?producer=shop", f"/v1/messages/{sent}/timeline")
+        schedules, batch, timeline = (api.request("GET", path, key=key).body for path in paths)
+        return [one.get("account") for one in (schedules[0], batch["messages"][0], timeline["message"])]
+
+    assert ["bulk"] * 3 == accounts_shown_to(api.key("ops", viewer=True))
+    assert [None, None, ""] == accounts_shown_to(api.key("shop"))
+
+
 def test_the_console_shows_and_changes_each_account(two: redis.Redis, api: Api) -> None:
     """The page of all has a row for each; the page of one is the page of an installation with one account."""
     visitor = Visitor(api)
