@@ -21,6 +21,7 @@ from threelane.store.keys import StreamKey
 from threelane.store.record import Field
 from threelane.store.registry import check_name
 from threelane.store.scripts import number, script
+from threelane.store.spaces import spaces
 from threelane.store.tally import Count
 
 MOST = 10_000
@@ -64,11 +65,16 @@ def size(client: redis.Redis) -> int:
 
 
 def removed_unread(client: redis.Redis, now: int) -> RemovedUnread | None:
-    """Return how many replies left the inbox unread, or None if none did within the last 7 days."""
-    fields = [Count.REMOVED_UNREAD.field(one) for one in Removal]
-    found = rows.unless_damaged(keys.TALLY, lambda: client.hmget(keys.TALLY, [REMOVED_AT, *fields]), [])
-    last_at, *numbers = [rows.number(one) for one in found] or [0]
-    return RemovedUnread(sum(numbers), last_at) if now - last_at < REMOVED_SHOWN_MS else None
+    """Return how many replies left the inbox unread, or None if none did within the last 7 days.
+
+    The inbox is one for all accounts; what a reply of one of them removed is counted there.
+    """
+    fields, latest, replies = [REMOVED_AT, *(Count.REMOVED_UNREAD.field(one) for one in Removal)], 0, 0
+    for tally in [keys.names(space).TALLY for space in spaces(client)]:
+        found = rows.unless_damaged(tally, lambda tally=tally: client.hmget(tally, fields), [])  # type: ignore[misc]
+        last_at, *numbers = [rows.number(one) for one in found] or [0]
+        latest, replies = max(latest, last_at), replies + sum(numbers)
+    return RemovedUnread(replies, latest) if now - latest < REMOVED_SHOWN_MS else None
 
 
 async def remove_old(client: redis.asyncio.Redis, before: int, now: int) -> None:

@@ -109,6 +109,15 @@ def test_doctor_reports_workers_that_started_with_another_accounts_file(client: 
     assert found.detail == "w3 started with other accounts or routes than those in force, which another worker has"
 
 
+def test_doctor_reports_replies_that_a_reply_of_another_account_removed_unread(client: redis.Redis, now: int) -> None:
+    """The inbox is one for all accounts; the callbacks of each count what they removed."""
+    counts = {"removed_unread:newer": 3, "removed_unread_at": now - 7_200_000}
+    client.hset(keys.names(BULK).TALLY, mapping=counts)
+    (found,) = diagnosed(client, now, "lost replies")
+
+    assert "3 left the inbox before anybody read them, the last one 2 h ago" == found.detail
+
+
 def test_doctor_of_one_account_names_none(client: redis.Redis) -> None:
     """An installation with one account reads what it read before."""
     findings = list(doctor.diagnose(client, int(time.time() * 1000), LEGACY))
