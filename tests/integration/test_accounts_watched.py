@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 import redis
 
-from tests.properties.system import System
+from tests.properties.system import System, open_system
+from tests.servers import RedisServer
 from tests.two_accounts import BULK, ROUTING, hold_account, publish, report
 from threelane.contract.accounts.routing import Routing
-from threelane.operations import doctor, health
+from threelane.operations import doctor, explain, health
 from threelane.operations.finding import Finding, Grade
-from threelane.store import accounts, find, keys
+from threelane.store import accounts, find, keys, progress, rows
 from threelane.store.find import Filter
 from threelane.store.keys import HERE
 from threelane.store.states import Status
 from threelane.worker.policy.legacy import LEGACY
+from threelane.worker.upkeep import beat
 
 
 @pytest.fixture
@@ -151,3 +153,59 @@ def test_a_search_finds_the_messages_of_all_accounts_and_of_one(client: redis.Re
     assert ({own, other}, {other}, {own}) == (found(), found(account="bulk"), found(account="default"))
     assert {other} == {one.id for one in find.search(client, Filter(account="bulk"))}
     assert {own} == {one.id for one in find.search(client, Filter(account="default"))}
+
+
+@pytest.fixture
+def bulk(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
+    """The scripts in the account bulk, after both accounts are published."""
+    publish(client)
+    with open_system(redis_server, account="bulk") as made:
+        yield made
+
+
+def test_a_worker_reports_the_account_that_it_serves(client: redis.Redis, bulk: System) -> None:
+    """By its report, the workers of an account are counted, and told from those of others."""
+    beat.take_name(client, bulk.settings)
+    since = int(client.time()[0] - 20) * 1000
+
+    assert ([], 1) == (rows.workers_of(client, since), len(rows.workers_of(client, since, BULK)))
+    bulk.run(beat.forget(bulk.client))
+
+
+def test_a_batch_of_two_accounts_takes_as_long_as_the_slower_one(
+    client: redis.Redis, system: System, bulk: System
+) -> None:
+    """Each account has its own queue and rate; what waits in one delays nothing in the other."""
+    bulk._drafts = 100
+    for one, number in ((system, 2), (bulk, 3)):
+        one.accept([one.draft(to=f"2783123456{n}", batch="news") for n in range(number)])
+    report(client, "w1", system.now, HERE, rate="1")
+    report(client, "w2", system.now, BULK, rate="0.5")
+    found = progress.read(client, "", "news", system.now)
+
+    assert found
+    assert pytest.approx(3 / 0.5 / 3600) == found.hours_left
+    client.zrem(keys.WORKERS, "w2")
+    without = progress.read(client, "", "news", system.now)
+    assert without
+    assert without.hours_left is None
+
+
+def test_a_message_waits_for_what_stops_its_own_account(client: redis.Redis, system: System, bulk: System) -> None:
+    """The hold of another account is no reason, and a queue of another one is not ahead of it."""
+    bulk._drafts = 100
+    own, other = system.take(), bulk.take()
+    hold_account(client, BULK)
+
+    def waits_for(message_id: str) -> str:
+        story = explain.explain(client, message_id, system.now, system.settings)
+        assert story
+        assert story.pending
+        return f"{story.pending.cause}: {story.pending.detail}"
+
+    assert "lane: 0 messages of lane 3 are ahead of it" in waits_for(own)
+    assert waits_for(other).startswith("hold: account is on hold: 301 no_credit")
+    client.delete(keys.names(BULK).HOLDS)
+    assert "lane: no worker serves its account: threelane worker --account NAME" == waits_for(other)
+    report(client, "w2", system.now, BULK)
+    assert "lane: 0 messages of lane 3 are ahead of it" in waits_for(other)

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from tests.servers import wait_until
-from tests.two_accounts import BULK, hold_account, publish
+from tests.two_accounts import BULK, hold_account, publish, report
 from threelane.contract.gateways import SHIPPED
 from threelane.contract.refusal import Owner
 from threelane.gateways.one.codes import ONE_API
@@ -94,6 +94,9 @@ def test_each_series_of_an_account_has_its_name_and_its_own_values(client: redis
     """One account is held and has everything, the other has nothing: no value of one may be in the other's series."""
     publish(client)
     _tally_of_all_that_can_happen(client, BULK)
+    now = int(client.time()[0]) * 1000
+    client.zadd(keys.names(BULK).QUEUED[1], {"b" * 32: now - 90_000})
+    report(client, "w", now, BULK)
     collected = {one.name: one for one in Fleet(client).collect()}
     values: dict[str, dict[str, float]] = {"default": {}, "bulk": {}}
     for name in (one.name for one in METRICS if "account" in one.labels and Where.EXPORTER in one.where):
@@ -108,6 +111,7 @@ def test_each_series_of_an_account_has_its_name_and_its_own_values(client: redis
 
 
 _OF_ALL_THAT_HAPPENED = {
+    *("threelane_lane_depth", "threelane_lane_oldest_seconds", "threelane_waiting", "threelane_workers"),
     *("threelane_accepted", "threelane_dead", "threelane_in_doubt", "threelane_retried", "threelane_charged_credits"),
     *("threelane_on_hold", "threelane_balance_credits", "threelane_left_credits", "threelane_committed_credits"),
     *("threelane_burn_credits_per_hour", "threelane_hours_left", "threelane_look_up_delay_seconds"),
