@@ -81,6 +81,7 @@ def test_the_alert_for_unlisted_codes_names_what_the_tables_fall_back_to() -> No
 _OF_INSTALLATION = {
     *("InternalError", "DamagedData", "RedisMemoryHigh", "RedisMemoryFull", "RedisAway", "RedisNotWritable"),
     *("RedisRefuses", "ExporterGone", "CallbacksGone", "WebhookDeadLetters", "OptOutsRise"),
+    "CallbackOfAnotherAccount",
     *("NeighbouringNumbers", "LimitReached", "BatchPausedLong", "PausedMessagesExpire", "NewCountry"),
     *("RepliesUnassigned", "RepliesRemovedUnread"),
 }
