@@ -9,7 +9,8 @@
 --       former_prints (id -> the fingerprints that earlier versions gave it, by its number and text as then read),
 --       batches, batch_rows (the messages that have one), batch_kept_ms, rows_kept_ms
 -- ->    for each 'new:<status>:<due>', with ':first' for the first message to a country, 'same:<status>:<due>', with
---       ':account:<name>' if it is of another account, 'stale' if other accounts and routes are published, 'conflict', 'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form),
+--       ':account:<name>' if it is of another account, 'stale' if other accounts and routes are published, 'conflict',
+--       'erased', 'damaged' (these four with 'other:' before it if they are of its record in the other form),
 --       'no_right', 'abroad:<list>' when its producer may not send to its country,
 --       'limited:<wait ms>:<id of the first>:<count>:<lanes>:<limit>',
 --       'full' when most of what waits is its producer's and little memory is left, 'over:<limit>:<spent>:<budget>',

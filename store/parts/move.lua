@@ -83,8 +83,9 @@ local function end_cancelled(record, known)
 end
 
 -- Move a record from the state in `known` to another, if the table allows it, and write the given fields; -> true, or
--- false and nothing changed, as if it had been settled elsewhere: it may be of another account. The token is deleted with its attempt, the body with its message's end. A message that was cancelled
--- meanwhile is cancelled instead of tried again, and one of a paused batch is paused: known.status is its new state.
+-- false and nothing changed, as if it had been settled elsewhere: it may be of another account. The token is deleted with
+-- its attempt, the body with its message's end. A message that was cancelled meanwhile is cancelled instead of tried again,
+-- and one of a paused batch is paused: known.status is its new state.
 local function move(record, id, known, to, score, ...)
   local from = known.status
   if not MAY[from] or not MAY[from][to] or not is_own(known) then

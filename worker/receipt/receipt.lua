@@ -7,11 +7,14 @@
 -- what carries the gateway's id of that attempt, or none, changes only what that attempt cost.
 -- A message that was sent again from doubt may have two copies: what carries another id than that of the attempt which
 -- counts changes only what the other copy cost, unless it says that the other copy is delivered.
--- A report of a message of another account changes nothing: two accounts may give the same id. One that left this account, unsent as
--- it seemed, is reported: then this gateway had it all the same.
--- KEYS  records   ARG  now, default (the name of the default account), keep_ms, poll_ms (until its status is polled), holds (`place`: of its report), reports
+-- A report of a message of another account changes nothing: two accounts may give the same id. One that left this account,
+-- unsent as it seemed, is counted: then this gateway had it all the same.
+-- KEYS  records
+-- ARG   now, default (the name of the default account), keep_ms, poll_ms (until its status is polled), holds (`place`: of
+--       its report), reports
 -- ->    for each 'moved', 'returned', 'noted' (no move), 'repeated', 'late' (it ended before), 'earlier' (of the attempt
---       before), 'never_sent', 'left' (its stand-by took it over), 'other_account' or 'unknown'; after a space, its trace if it has one; and the scopes that are on hold now
+--       before), 'never_sent', 'left' (its stand-by took it over), 'other_account' or 'unknown'; after a space, its trace
+--       if it has one; and the scopes that are on hold now
 local MOST_REPORTS, FINAL, answers = 2000, 4, {}
 local FIELDS = fields(Field.attempt, Field.network, Field.sent, Field.gateway_id, Field.rank, Field.charge_rank,
   Field.reports, Field.gateway_due, Field.trace, Field.former_id, Field.former_status, Field.resent, Field.diverted, unpack(PAID))
