@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from tests.properties.system import System, open_system
 from tests.servers import RedisServer
 from threelane.contract import window
-from threelane.contract.prices import Prices
 from threelane.contract.window import Windows
 from threelane.operations import age, doctor, explain, forecast
-from threelane.producer.rehearse import rehearse
 from threelane.store import find, keys, readable, scripts, status
 from threelane.store.find import Filter
 from threelane.store.record import Field
@@ -244,7 +242,7 @@ def test_every_command_on_a_damaged_record_has_an_answer(shared: System, data: s
     repeat = system.draft(to=NUMBER, lane=3, clientMessageId=NUMBER)
     commands: dict[str, Callable[[], Any]] = {
         "repeat": lambda: system.accept([repeat, system.draft(to=OTHER, lane=3)]),
-        "rehearse": lambda: rehearse(system.sync, [repeat], system.now, Prices({})),
+        "rehearse": lambda: system.rehearse(repeat),
         "cancel": lambda: system.cancel([damaged]),
         "redrive": lambda: redrive.redrive_ids(system.sync, _NoNudger(), [damaged], system.now),  # type: ignore[arg-type]
         "erase": lambda: erase(system.sync, NUMBER, HOUR, system.now, stop=True),

@@ -16,11 +16,9 @@ from tests.properties.system import System, open_system
 from tests.properties.test_damage import ACCEPTED, HOUR, NUMBER, ODD, OTHER, SECOND, rounds
 from tests.servers import RedisServer
 from threelane.contract.message import Draft
-from threelane.contract.prices import Prices
 from threelane.contract.refusal import Owner, Refusal
 from threelane.operations import capacity, damage, doctor, screen
 from threelane.operations.exporter import Fleet
-from threelane.producer.rehearse import rehearse
 from threelane.store import access, budgets, keys, registry, suppression, windows
 from threelane.store.record import Field
 from threelane.worker.account import balance, hold
@@ -139,7 +137,7 @@ def readers(system: System, ids: list[str]) -> dict[str, Callable[[], Any]]:
         ),
         "budgets": lambda: list(budgets.usage(client, now)),
         "windows": lambda: windows.read(client),
-        "rehearse": lambda: rehearse(client, [draft(system)], now, Prices({})),
+        "rehearse": lambda: system.rehearse(draft(system)),
         "undelivered": lambda: list(undelivered.undelivered(client, PRODUCER)),
         "damage": lambda: list(damage.find(client)),
         "credit": lambda: system.run(balance.read(system.client, gateway, system.settings, now)),
