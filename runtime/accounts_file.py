@@ -29,6 +29,16 @@ MOST_ROUTES = 500
 TABLES = ("accounts", "routes", "default")
 _TWICE = re.compile(r"Cannot declare \('accounts', '([^']+)'\) twice (.*)")
 _VARIABLE = re.compile(r"THREELANE_([A-Z_]+)")
+_REMEDIES = {
+    "string_type": "; write it in quotes",
+    "tuple_type": "; write a list, as in [100, 50]",
+    "float_type": "; write a number without quotes",
+    "float_parsing": "; write a number without quotes",
+    "int_type": "; write a whole number without quotes",
+    "int_parsing": "; write a whole number without quotes",
+    "bool_type": "; write true or false without quotes",
+    "bool_parsing": "; write true or false without quotes",
+}
 
 
 class InvalidAccounts(Exception):
@@ -58,7 +68,7 @@ class AccountsFile(NamedTuple):
 
     def has(self, name: str, key: Key) -> bool:
         """Return whether an account has a secret, and this host its file."""
-        return key.name in self.accounts[name] and self._at(self.accounts[name][key.name]).exists()
+        return key.name in self.accounts[name] and secret_files.is_here(self._at(self.accounts[name][key.name]))
 
     def values(
         self, name: str, kind: type[BaseSettings], keys: Mapping[str, Key], *, elsewhere: bool = False
@@ -77,7 +87,7 @@ class AccountsFile(NamedTuple):
                     found[key.setting] = key.default
             elif key.is_secret:
                 path = self._at(table[key.name])
-                if elsewhere and not path.exists():
+                if elsewhere and not secret_files.is_here(path):
                     found[key.setting] = key.default
                     continue
                 try:
@@ -97,7 +107,7 @@ class AccountsFile(NamedTuple):
             setting = str(error["loc"][0]) if error["loc"] else ""
             problem = error["msg"].removeprefix("Value error, ")
             problem = _VARIABLE.sub(lambda found: _as_written(found, table), problem)
-            remedy = "; write it in quotes" if error["type"] == "string_type" else ""
+            remedy = _REMEDIES.get(error["type"], "")
             if setting and not {setting, f"{setting}_file"} & {*table}:  # of the environment
                 yield f"THREELANE_{setting.upper()}: {problem}"
             else:
@@ -174,7 +184,7 @@ def _tables(path: Path) -> dict[str, Any]:
             content = file.read(MOST_OCTETS + 1)
         if len(content) > MOST_OCTETS:
             raise InvalidAccounts([f"{FILE}: {path} has more than {MOST_OCTETS:,} octets; it is another file"])
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows write a byte order mark
     except OSError as failed:
         problem = f"{path} cannot be read ({failed.strerror}); mount it, or correct the path"
     except tomllib.TOMLDecodeError as wrong:
@@ -216,6 +226,8 @@ def _wrong_keys(name: str, table: Any, keys: Mapping[str, Key], others: Collecti
     for one in gateways.named(api).credentials:
         if one.name not in table and keys[one.name].name not in table:
             yield f"{where}: the API {api} needs {keys[one.name].name}; add it"
+        elif table.get(keys[one.name].name) == "" and not keys[one.name].is_secret:
+            yield f"{where} {keys[one.name].name}: it is empty, and the API {api} needs it; give it"
 
 
 def _wrong_key(written: str, value: Any, api: str, keys: Mapping[str, Key], by_name: Mapping[str, Key]) -> str:
@@ -223,11 +235,14 @@ def _wrong_key(written: str, value: Any, api: str, keys: Mapping[str, Key], by_n
     if key is None and written in keys:
         return f"this file holds no secrets; write it into a file of its own, and that file's path as {written}_file"
     if key is None:
-        return f"not a key of an account; {nearest(written, [*by_name])}"
+        if written in TABLES:
+            return "not a key of an account; write it at the top of the file, above the first [accounts...]"
+        meant = written.lower().removeprefix("threelane_")
+        return f"not a key of an account; {f'write {meant}' if meant in by_name else nearest(meant, [*by_name])}"
     needed = [one.name for one in gateways.named(api).credentials]
     if key.setting not in needed and any(key.setting == one.name for one, _ in gateways.credentials()):
         return f"the API {api} does not use it; leave it out: it needs {' and '.join(keys[one].name for one in needed)}"
-    if (key.is_secret or key.is_path) and (not isinstance(value, str) or not value):
+    if (key.is_secret or key.is_path) and not (isinstance(value, str) and value and value.isprintable()):
         return f"{shown(value)} is not the path of a file; write one in quotes"
     if isinstance(value, bool) and not key.is_switch:
         return f"this is {kind_of(value)}; give a value: {key.description}"

@@ -75,6 +75,17 @@ def is_open_to_others(path: Path) -> bool:
         return False
 
 
+def is_here(path: Path) -> bool:
+    """Return whether there is a file, also if it cannot be read, which reading it reports."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def is_writable_by_all(path: Path) -> bool:
     """Return whether every user of this machine can write a file; raises OSError if there is none."""
     return bool(path.stat().st_mode & stat.S_IWOTH and not os.statvfs(path).f_flag & os.ST_RDONLY)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from threelane.contract.accounts.account import DEFAULT, nearest
+from threelane.contract.accounts.parse_route import NEEDED_AS
 from threelane.contract.accounts.route import Route
 from threelane.contract.accounts.routing import Routing
 from threelane.contract.gateways import NEVER, declared
+
+_AS_NEEDED = {feature: f"{word} (feature {feature})" for word, feature in NEEDED_AS.items()}
 
 
 def flaws(routing: Routing) -> Iterator[str]:
@@ -73,8 +76,9 @@ def _lacking(route: Route, routing: Routing) -> Iterator[str]:
         for feature in route.needs:
             if declared()[gateway].parameter(feature) == NEVER:
                 carriers = " or ".join(one for one, other in declared().items() if other.parameter(feature) != NEVER)
+                wanted = _AS_NEEDED.get(feature, feature)
                 yield (
-                    f"{_where(route)}: it needs {feature}, which the API {gateway} of the account {name} lacks; leave "
+                    f"{_where(route)}: it needs {wanted}, which the API {gateway} of the account {name} lacks; leave "
                     f"it out of needs, or name an account of the API {carriers}"
                 )
 

@@ -30,9 +30,7 @@ def parse_route(table: Any, number: int) -> Route | list[str]:
         problem = "it has no name" if name is None else f"{shown(name)} is not a name"
         return [f'{where}: {problem}; give one, as in name = "codes": {NAME_FORM}']
     where = f"[[routes]] {name}"
-    problems = [
-        f"{where}: {key[:40]} is not a key of a route; {nearest(key, [*KEYS])}" for key in sorted(set(table) - {*KEYS})
-    ]
+    problems = [f"{where}: {key[:40]} is not a key of a route; {_hint(key)}" for key in sorted(set(table) - {*KEYS})]
     values: dict[str, Any] = {"name": name}
     for key, parse in _PARSERS.items():
         if key in table:
@@ -45,6 +43,12 @@ def parse_route(table: Any, number: int) -> Route | list[str]:
     except ValueError as wrong:
         problems.append(f"{where}: {wrong}")
     return problems or Route(**values)
+
+
+def _hint(key: str) -> str:
+    if key == "default":
+        return "write it at the top of the file, above the first [[routes]]"
+    return nearest(key.lower(), [*KEYS])
 
 
 def kind(value: Any) -> str:
@@ -65,6 +69,8 @@ def _accounts(table: Mapping[str, Any]) -> dict[str, int]:
     if account is not None and weights is not None:
         raise ValueError("it has both account and accounts; keep one")
     if weights is None:
+        if isinstance(account, list | Mapping):
+            raise ValueError(f"account is {kind(account)}; give one name, or accounts = {{a = 3, b = 1}}")
         if not isinstance(account, str) or not account:
             raise ValueError('it has no account; give one, as in account = "marketing"')
         return {account: 1}

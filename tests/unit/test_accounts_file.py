@@ -246,6 +246,22 @@ def portal(lines: str) -> str:
                                     "nested too deeply; remove it"),
         (f"default = {'[' * 5000}", "FILE has a number that is too long, or tables that are "
                                     "nested too deeply; remove it"),
+        (portal("PARTS_PER_SECOND = 3"), "PORTAL PARTS_PER_SECOND: not a key of an account; write parts_per_second"),
+        (portal("THREELANE_CURRENCY = 'EUR'"), "PORTAL THREELANE_CURRENCY: not a key of an account; write currency"),
+        (portal("default = 'portal'"), "PORTAL default: not a key of an account; write it at the top of the file, "
+                                       "above the first [accounts...]"),
+        (portal("[[routes]]\nname = 'r'\naccount = 'portal'\ndefault = 'portal'"),
+         "[[routes]] r: default is not a key of a route; write it at the top of the file, above the first [[routes]]"),
+        (portal("[[routes]]\nname = 'r'\naccount = ['portal']"),
+         "[[routes]] r: account is a list; give one name, or accounts = {a = 3, b = 1}"),
+        (portal("reserve_credits = 5"), "PORTAL reserve_credits: Input should be a valid tuple; write a list, as in "
+                                        "[100, 50]"),
+        (portal("parts_per_second = '5/s'"), "PORTAL parts_per_second: Input should be a valid number, unable to parse "
+                                             "string as a number; write a number without quotes"),
+        (f"[accounts.portal]{OLD}".replace('"us"', '""'), "PORTAL clickatell_user: it is empty, and the API http needs "
+                                                          "it; give it"),
+        (portal('policy_file = "a\\u0000b"'),
+         "PORTAL policy_file: 'a\\x00b' is not the path of a file; write one in quotes"),
         ("[[routes]]\nname = 'r'\naccount = 'b'", "[[routes]] r: there is no account b; choose one of default"),
     ],
 )  # fmt: skip
@@ -256,6 +272,18 @@ def test_a_wrong_file_is_one_sentence(
     file = folder / "accounts.toml"
     expected = expected.replace("PORTAL", "[accounts.portal]").replace("FILE", f"THREELANE_ACCOUNTS_FILE: {file}")
     assert [expected] == problems(folder, content, capsys)
+
+
+def test_a_byte_order_mark_is_no_problem(folder: Path) -> None:
+    """Editors on Windows write one, and the line that TOML would report looks right."""
+    assert "portal" in accounts(folder, "\ufeff" + portal("")).settings
+
+
+def test_a_path_that_no_file_can_have_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key pasted in place of the path of its file may be that long."""
+    (problem,) = problems(folder, portal("").replace("portal_key", "k" * 300), capsys)
+    assert problem.startswith("[accounts.portal] clickatell_api_key_file: ")
+    assert problem.endswith("cannot be read (File name too long): mount it, or correct the path")
 
 
 def test_every_problem_is_reported_at_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,8 +192,9 @@ def test_a_cycle_of_stand_bys_is_refused() -> None:
 
 def test_an_api_that_lacks_what_a_route_promises_is_refused() -> None:
     """That of the account, and that of its stand-by."""
+    wanted = "whatsapp (feature channel)"
     lacks = "of the account {} lacks; leave it out of needs, or name an account of the API {}"
-    assert [f"[[routes]] r: it needs channel, which the API http {lacks.format('b', 'one')}"] == found(
+    assert [f"[[routes]] r: it needs {wanted}, which the API http {lacks.format('b', 'one')}"] == found(
         route("r", "portal", "b", needs=("channel",))
     )
     assert [

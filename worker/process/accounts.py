@@ -25,6 +25,7 @@ from threelane.runtime import accounts_file, logs
 from threelane.runtime.account_keys import Key, account_keys, other_settings
 from threelane.runtime.accounts_file import AccountsFile, InvalidAccounts, OfProcess
 from threelane.runtime.exits import Exit
+from threelane.runtime.secret_files import is_here
 from threelane.runtime.settings import REGISTER, InvalidSettings, Settings, load, load_of
 from threelane.store import accounts as stored
 from threelane.worker.process.settings import AccountSettings, CallbackSettings, WorkerSettings
@@ -56,7 +57,7 @@ def read_accounts(environment: WorkerSettings) -> Accounts:
     keys = account_keys(REGISTER)
     file = accounts_file.read(environment.accounts_file, keys, other_settings(REGISTER))
     problems: list[str] = []
-    missing = {name: tuple(one for one in file.secret_files(name, keys) if not one.exists()) for name in file.accounts}
+    missing = {name: tuple(one for one in file.secret_files(name, keys) if not is_here(one)) for name in file.accounts}
     workers = {name: one for name in file.accounts if (one := _load(WorkerSettings, file, name, keys, problems))}
     has_path = [name for name in file.accounts if file.has(name, keys["callback_secret"])]
     endpoints = {name: end for name in has_path if (end := _load(CallbackSettings, file, name, keys, problems))}
