@@ -55,7 +55,8 @@ def up(
         typer.Option("--account", help="A further account, with its own sandbox and worker.", callback=_names),
     ] = None,
     routes: Annotated[
-        Path | None, typer.Option(help="A TOML file whose [[routes]] choose the account of each message.", exists=True)
+        Path | None,
+        typer.Option(help="A TOML file whose [\\[routes]] choose the account of each message.", exists=True),
     ] = None,
 ) -> None:
     """Run the demo stack until Ctrl-C; its addresses are written to .threelane/stack.json."""

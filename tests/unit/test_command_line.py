@@ -16,6 +16,7 @@ from unittest import mock
 import pytest
 import redis
 import typer
+from rich.text import Text
 
 from tests.servers import RedisServer, typed, wait_until
 from tests.whole_line import whole_line
@@ -95,6 +96,13 @@ def test_help_lists_the_commands() -> None:
     completed = typed("--help", environment={"COLUMNS": "200"})
     assert 0 == completed.returncode
     assert {name.split()[0] for name, _ in commands()} <= set(re.findall(r"[a-z]+", completed.stdout))
+
+
+def test_no_help_loses_a_word_in_brackets() -> None:
+    """A terminal takes [routes] for a style, and shows nothing of it."""
+    helps = [command.help for _, command in commands()]
+    helps += [parameter.help or "" for _, command in commands() for parameter in command.params]
+    assert [one.replace("\\[", "[") for one in helps] == [Text.from_markup(one).plain for one in helps]
 
 
 @pytest.mark.parametrize("words", [["lst"], ["list", "--lane", "x"], ["list", "--stat"], ["explain"], ["dead", "x"]])
