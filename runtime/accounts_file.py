@@ -171,6 +171,8 @@ def read(path: Path, keys: Mapping[str, Key], others: Collection[str]) -> Accoun
             raise InvalidAccounts(problems)
     for name, table in accounts.items():
         problems += _wrong_keys(name, table, keys, others)
+    if not (tables or problems):  # as a write that failed leaves it
+        problems.append(f"{FILE}: {path} is empty; write accounts and routes into it, or unset this variable")
     if problems:
         raise InvalidAccounts(problems)
     return AccountsFile(path, accounts, tuple(routes), default)

@@ -106,6 +106,8 @@ def read_secret(path: Path) -> str:
     if len(content) > MOST_OCTETS:
         raise InvalidSecretFile(f"{path} has more than {MOST_OCTETS} octets: it is not a secret file")
     text = text.rstrip("\r\n")
-    if not text:
+    if not text.strip():
         raise InvalidSecretFile(f"{path} is empty")
+    if "\n" in text or "\r" in text or "\0" in text:
+        raise InvalidSecretFile(f"{path} has several lines: keep the secret alone, on one line")
     return text

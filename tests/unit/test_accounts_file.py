@@ -235,6 +235,8 @@ def portal(lines: str) -> str:
                               "between them, at most 24"),
         ("[accounts.default]", "[accounts.default]: default is the name of the account of the environment; choose "
                                "another name"),
+        ("", "FILE is empty; write accounts and routes into it, or unset this variable"),
+        ("# later\n", "FILE is empty; write accounts and routes into it, or unset this variable"),
         ("accounts = 3", "accounts: this is a number; write a table for each account, as [accounts.marketing]"),
         ("[accounts]\nportal = 3", "PORTAL: this is a number; write a table with the keys of the account"),
         ("[routes]", "routes: this is a table; begin each route with a line [[routes]]"),

@@ -64,10 +64,12 @@ def test_a_missing_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_an_invalid_secret_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path) -> None:
-    """A folder, nothing, no text, far too much."""
+    """A folder, nothing, no text, several lines, far too much."""
     assert "Is a directory" in _error_for(monkeypatch, tmp_path)
     for content, problem in (
         (b"\n", "is empty"),
+        (b" \n", "is empty"),
+        (b"secret\nold secret\n", "has several lines: keep the secret alone, on one line"),
         (b"\xff\xfe", "is not UTF-8 text"),
         (b"x" * 70_000, "more than 65536 octets"),
     ):
