@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from threelane.contract.accounts.account import Account
 from threelane.contract.accounts.route import Subject
-from threelane.contract.accounts.routing import Routing, choose
+from threelane.contract.accounts.routing import Chosen, Routing, choose
 from threelane.contract.prices import CREDIT
 
 
@@ -21,38 +23,59 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Passed(msgspec.Struct, frozen=True):
-    """A route before the one that matches, and a condition of it that the message does not meet."""
+    """A route before the one that chooses, and a condition of it that the message does not meet, or DRAINED."""
 
     rule: str
     condition: str
 
 
 class RouteExplanation(msgspec.Struct, frozen=True, kw_only=True):
-    """The route of a message, "" if none matches; the account, or several with their shares; the stand-by, if any."""
+    """The route of a message, "" if none matches; the account, or several with their shares; the stand-by, if any.
+
+    Without an account the message is refused, since all that could take it are drained.  ``drained`` has all accounts
+    that take nothing new, None if that is not known.
+    """
 
     rule: str
     accounts: tuple[Offer, ...]
     stand_by: Offer | None
     passed: tuple[Passed, ...]
     at: int
+    drained: tuple[str, ...] | None = None
 
 
-def explain(routing: Routing, subject: Subject, now: int, message_id: str = "") -> RouteExplanation:
-    """Return the route of a message; with its id, the one account that it gets."""
+DRAINED = "drained"
+"""Of a route that matches: its accounts take nothing new, and no stand-by takes their place."""
+
+
+def explain(
+    routing: Routing, subject: Subject, now: int, message_id: str = "", drained: Collection[str] | None = None
+) -> RouteExplanation:
+    """Return the route of a message; with its id, the one account that it gets.  ``drained`` is None if unknown."""
+    chosen = choose(routing, subject, message_id, now, drained or ())
     passed: list[Passed] = []
     for route in routing.routes:
-        if not (condition := route.mismatch(subject, now)):
-            chosen = choose(routing, subject, message_id, now) if message_id else None
-            weights = {chosen.account: 1} if chosen else route.accounts
-            total = sum(weights.values())
-            offers = (_offer(routing.accounts[name], weight / total, subject) for name, weight in weights.items())
-            stand_by = _offer(routing.accounts[route.stand_by], 0, subject) if route.stand_by else None
-            return RouteExplanation(
-                rule=route.name, accounts=tuple(offers), stand_by=stand_by, passed=tuple(passed), at=now
-            )
-        passed.append(Passed(route.name, condition))
-    offer = _offer(routing.accounts[routing.default], 1, subject)
-    return RouteExplanation(rule="", accounts=(offer,), stand_by=None, passed=tuple(passed), at=now)
+        if chosen and route.name == chosen.rule:
+            break
+        passed.append(Passed(route.name, route.mismatch(subject, now) or DRAINED))
+    weights = _weights(routing, chosen, drained or ()) if chosen and not message_id else {}
+    if chosen and not weights:
+        weights = {chosen.account: 1}
+    total = sum(weights.values())
+    return RouteExplanation(
+        rule=chosen.rule if chosen else "",
+        accounts=tuple(_offer(routing.accounts[name], weight / total, subject) for name, weight in weights.items()),
+        stand_by=_offer(routing.accounts[chosen.stand_by], 0, subject) if chosen and chosen.stand_by else None,
+        passed=tuple(passed),
+        at=now,
+        drained=None if drained is None else tuple(sorted(drained)),
+    )
+
+
+def _weights(routing: Routing, chosen: Chosen, drained: Collection[str]) -> dict[str, int]:
+    """Return the accounts of the route among which the message id decides; none if its stand-by takes its place."""
+    route = next((one for one in routing.routes if one.name == chosen.rule), None)
+    return {name: weight for name, weight in route.accounts.items() if name not in drained} if route else {}
 
 
 def _offer(account: Account, share: float, subject: Subject) -> Offer:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
-from tests.servers import typed
+from tests.servers import RedisServer, typed
 from threelane.contract.accounts.account import Account
 from threelane.contract.accounts.route import Example, Route
 from threelane.contract.accounts.routing import Routing
 from threelane.operations.explain_route import Offer, Passed, explain
 from threelane.runtime.exits import Exit
+from threelane.store import accounts
 
 NOON, NIGHT = "2026-01-05T12:00:00Z", "2026-01-05T23:00:00Z"
 FILE = """
@@ -45,6 +47,15 @@ def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "accounts.toml").write_text(FILE)
     own = {f"THREELANE_CLICKATELL_{name}": "x" for name in ("API_ID", "USER", "PASSWORD")}
     return {"THREELANE_ACCOUNTS_FILE": str(tmp_path / "accounts.toml"), **own}
+
+
+def drained(redis_server: RedisServer, client: redis.Redis, environment: dict[str, str], *names: str) -> dict[str, str]:
+    """Return the environment of a host whose Redis has these accounts, and which of them are drained."""
+    published = {name: Account(name=name, gateway="one") for name in ("portal", "default")}
+    accounts.publish(client, Routing(accounts=published))
+    for name in names:
+        accounts.drain(client, name, "ann")
+    return environment | {"THREELANE_REDIS_URL": redis_server.url}
 
 
 def printed(environment: dict[str, str], *words: str) -> list[str]:
@@ -109,6 +120,46 @@ def test_without_a_match_it_is_the_default(environment: dict[str, str]) -> None:
     assert ["account default, as no route matches; API http, about 1.00 credits a part"] == printed({})
 
 
+def test_a_drained_account_is_skipped_as_at_intake(
+    environment: dict[str, str], redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """The stand-by takes its place, the rest of the weights its share."""
+    here = drained(redis_server, client, environment, "portal")
+    codes = ["--lane", "1", "--producer", "shop", "--cost-centre", "sales", "--tag", "login", "--sender", "27820000000"]
+    remedy = "drained: portal; threelane account use, to use one again"
+    assert [
+        "account default, by the route codes; API http, about 1.00 credits a part",
+        remedy,
+    ] == printed(here, *codes)
+    assert [
+        "route codes does not match: lane",
+        "account default, by the route shared; API http, about 1.00 credits a part",
+        remedy,
+    ] == printed(here, "--at", NOON)
+    assert ["portal"] == as_json(here)["drained"]
+
+
+def test_without_an_account_it_is_a_refusal(
+    environment: dict[str, str], redis_server: RedisServer, client: redis.Redis
+) -> None:
+    """A route whose accounts are all drained is skipped; nothing is left."""
+    here = drained(redis_server, client, environment, "portal", "default")
+    assert [
+        "route codes does not match: lane",
+        "route shared is skipped: drained",
+        "no account takes such a message now; it would be refused with 114",
+        "drained: default, portal; threelane account use, to use one again",
+    ] == printed(here, "--at", NOON)
+    assert [] == as_json(here)["accounts"]
+
+
+def test_without_redis_it_is_unknown_which_accounts_are_drained(environment: dict[str, str]) -> None:
+    """The routes of the file are shown nevertheless, with a line on standard error."""
+    done = typed("route", "explain", "--to", "27831234567", "--json", environment=environment)
+    assert (Exit.OK, None) == (done.returncode, json.loads(done.stdout)["drained"])
+    assert done.stderr.startswith("whether accounts are drained is unknown: Redis does not answer")
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -120,7 +171,7 @@ def test_without_a_match_it_is_the_default(environment: dict[str, str]) -> None:
 def test_a_wrong_option_is_one_sentence(environment: dict[str, str], words: tuple[str, str], problem: str) -> None:
     """And exit code 2."""
     done = typed("route", "explain", "--to", "27831234567", *words, environment=environment)
-    assert (Exit.USAGE, problem) == (done.returncode, done.stderr.strip())
+    assert (Exit.USAGE, problem) == (done.returncode, done.stderr.splitlines()[-1])
 
 
 def test_an_invalid_file_ends_the_command(environment: dict[str, str]) -> None:
