@@ -454,12 +454,13 @@ USERS = (
             Key.CONSOLE,
             Key.CONSOLE_TRIES,
             Key.ACCOUNT_REQUESTS,
+            Key.ACCOUNTS,
         ),
         writes=(Key.API_USED, Key.PROBE, Key.BLOCKS_TO_HOLD, Key.AUDIT),
         edited=COUNTED_BY_NUMBER,
         reads=(
             Key.API_KEYS,
-            Key.ACCOUNTS,
+            Key.ABSENT,
             Key.LIMITS,
             Key.RIGHTS,
             Key.PRODUCERS,
@@ -509,7 +510,7 @@ USERS = (
         ),
         commands=(
             f"{READ_ALL} pexpiretime memory|stats scan zscan hscan zrevrange lpush xrange xinfo|groups incrby set hset"
-            " hdel hincrby zadd zrem publish"
+            " hdel hincrby zadd zrem publish watch unwatch"
         ),
         lists=PUSHED,
         channels=(VOUCHERS,),

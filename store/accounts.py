@@ -83,9 +83,7 @@ def publish(client: redis.Redis, routing: Routing) -> bool:
 
 def drain(client: redis.Redis, name: str, who: str) -> bool:
     """Let an account take nothing new; returns whether it did until now.  Raises UnknownAccount."""
-    known = [*(read(client).routing.accounts or [DEFAULT])]
-    if name not in known:
-        raise UnknownAccount(f"there is no account {name[:40]}; {nearest(name, known)}")
+    _require(name, [*(read(client).routing.accounts or [DEFAULT])])
     seconds, microseconds = client.time()
     entry = Drained(name, seconds * 1000 + microseconds // 1000, who)
     changed = _change(
@@ -97,13 +95,19 @@ def drain(client: redis.Redis, name: str, who: str) -> bool:
 
 
 def use(client: redis.Redis, name: str, who: str) -> bool:
-    """Let a drained account take messages again; returns whether it was drained."""
+    """Let a drained account take messages again; returns whether it was drained.  Raises UnknownAccount."""
+    _require(name, [*names(client)])
     changed = _change(
         client, lambda was: was.with_drained({other: one for other, one in was.drained.items() if other != name})
     )
     if changed:
         audit.record_change(client, KIND, name, IN_USE, DRAINED, who)
     return changed
+
+
+def _require(name: str, known: list[str]) -> None:
+    if name not in known:
+        raise UnknownAccount(f"there is no account {name[:40]}; {nearest(name, known)}")
 
 
 def names(client: redis.Redis) -> Sequence[str]:

@@ -13,6 +13,7 @@ from threelane.contract.accounts.account import shown
 from threelane.contract.features import able
 from threelane.contract.gateways import named
 from threelane.interfaces.api.account import gateway_of, made
+from threelane.interfaces.api.accounts import changed
 from threelane.interfaces.api.problem import stop
 from threelane.interfaces.api.spaces import space_named
 from threelane.interfaces.console.gate import ChangingForm, CurrentVisit
@@ -39,6 +40,7 @@ def console_account(visit: CurrentVisit, account: str = "") -> Response:
         money=money,
         able={str(one): able(one, api) for one in AccountQuery},
         account=shown(space.account),
+        drained=accounts.read(visit.service.redis).drained.get(shown(space.account)),
         names=accounts.names(visit.service.redis),
     )
 
@@ -78,6 +80,26 @@ async def console_voucher(form: ChangingForm) -> Response:
         form.get("account"),
     )
     return form.visit.done("voucher", "The voucher is redeemed.", _back(form))
+
+
+@router.post("/drain")
+def console_drain(form: ChangingForm) -> Response:
+    """Let the account take nothing new."""
+    return _changed(form, drained=True)
+
+
+@router.post("/use")
+def console_use(form: ChangingForm) -> Response:
+    """Let a drained account take messages again."""
+    return _changed(form, drained=False)
+
+
+def _changed(form: ChangingForm, *, drained: bool) -> Response:
+    visit, name = form.visit, form.get("account")
+    change = changed(visit.service, visit.session.key, name, drained=drained)
+    did = "takes nothing new" if drained else "takes messages again"
+    notice = f"{name} {did}." if change.changed else f"{name} {did}, as before."
+    return visit.done("drained" if drained else "used", notice, _back(form), account=name)
 
 
 async def _made(

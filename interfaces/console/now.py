@@ -63,6 +63,7 @@ class AccountRow(msgspec.Struct, frozen=True):
     holds: int
     workers: int
     money: list[tuple[str, str]]
+    is_drained: bool
 
 
 @router.get("")
@@ -72,6 +73,7 @@ def console_now(visit: CurrentVisit, account: str = "") -> Response:
     space = _place(account, names) if account else None
     now = screen.read(visit.service.redis, visit.now, space)
     before = _before(visit, now, account)
+    drained = accounts.read(visit.service.redis).drained if now.each else {}
     trouble = sorted(now.trouble.items(), key=lambda one: -one[1])[:MOST]
     rules = table(visit.service) if now.holds else None
     owners = {scope: _owner(one, rules) for scope, one in now.holds.items()}
@@ -90,7 +92,7 @@ def console_now(visit: CurrentVisit, account: str = "") -> Response:
         trouble=[(name.replace(":", " ").replace("_", " "), count) for name, count in trouble],
         shape="|".join(sorted(now.holds)),
         account=account,
-        accounts=[_account(name, one) for name, one in now.each.items()],
+        accounts=[_account(name, one, name in drained) for name, one in now.each.items()],
         names=names,
     )
 
@@ -137,7 +139,7 @@ def _place(name: str, names: Sequence[str]) -> Space:
         raise stop(422, str(wrong), remedy="go back and correct it") from None
 
 
-def _account(name: str, one: Screen) -> AccountRow:
+def _account(name: str, one: Screen, is_drained: bool) -> AccountRow:
     return AccountRow(
         name,
         sum(lane.waiting for lane in one.lanes.values()),
@@ -145,6 +147,7 @@ def _account(name: str, one: Screen) -> AccountRow:
         len(one.holds),
         one.capacity.workers,
         list(screen.credit_words(one.money)),
+        is_drained,
     )
 
 

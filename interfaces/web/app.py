@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 from fastapi import FastAPI
 
-from threelane.interfaces.api import account, app, operator, story
+from threelane.interfaces.api import account, accounts, app, operator, story
 from threelane.interfaces.console import account as account_page
 from threelane.interfaces.console import batches, dead, login, messages, now, suppressed
 from threelane.producer.client import Producer
@@ -17,7 +17,7 @@ PAGES = (login.router, now.router, dead.router, messages.router, batches.router,
 
 def create(settings: ApiSettings, producer: Producer, client: redis.Redis) -> FastAPI:
     """Return the application that `threelane api` serves."""
-    parts = (operator, account, story)
+    parts = (operator, account, accounts, story)
     routers, values = [one.router for one in parts], [value for one in parts for value in one.VALUES]
     made = app.create(settings, producer, client, routers=routers, values=values)
     for pages in PAGES if settings.console else ():

@@ -12,7 +12,7 @@ from tests.integration.console import Visitor
 from tests.integration.http_api import Api
 from tests.servers import RedisServer, typed
 from tests.two_accounts import BULK, hold_account, publish, report
-from threelane.store import account_requests, budgets, keys
+from threelane.store import account_requests, accounts, audit, budgets, keys
 from threelane.store.budgets import Budget
 from threelane.store.keys import HERE
 from threelane.worker.account import hold
@@ -168,6 +168,51 @@ def test_the_console_shows_and_changes_each_account(two: redis.Redis, api: Api) 
     assert 422 == visitor.get("/console?account=bluk").status
     assert "Account: bulk" in visitor.get("/console/account?account=bulk").body
     assert "2.00 left" in visitor.get("/console/account?account=bulk").body
+
+
+def test_the_api_drains_an_account_and_uses_it_again(two: redis.Redis, api: Api) -> None:
+    """For operators; a viewer sees it in the list.  The audit log has the key."""
+    key, viewer = api.key("ops", operator=True), api.key("wall", viewer=True)
+
+    def drained() -> list[bool]:
+        return [one["drained_since"] > 0 for one in api.request("GET", "/v1/accounts", key=viewer).body]
+
+    found = [api.request("POST", "/v1/accounts/bulk/drain", key=key).body for _ in range(2)]
+    assert [{"name": "bulk", "drained": True, "changed": change} for change in (True, False)] == found
+    assert [False, True] == drained()
+    assert 403 == api.request("POST", "/v1/accounts/bulk/use", key=viewer).status
+    assert 403 == api.request("GET", "/v1/accounts", key=api.key("shop")).status
+    assert api.request("POST", "/v1/accounts/bulk/use", key=key).body["changed"]
+    assert [False, False] == drained()
+    for action in ("drain", "use"):
+        refused = api.request("POST", f"/v1/accounts/bluk/{action}", key=key)
+        assert (422, "path.name", "did you mean bulk?") == (
+            refused.status,
+            refused.body["field"],
+            refused.body["remedy"],
+        )
+    entries = [(one.what, one.detail) for one in audit.read(two, 9) if one.who.endswith(" of ops")]
+    assert [
+        ("account", "bulk: in use (before: drained)"),
+        ("account", "bulk: drained (before: in use)"),
+    ] == entries
+
+
+def test_the_console_drains_an_account_and_uses_it_again(two: redis.Redis, api: Api) -> None:
+    """On the account's page, which says since when and by whom; the first page marks it."""
+    visitor, viewer = Visitor(api), Visitor(api)
+    visitor.log_in(api.key("ops", operator=True))
+    viewer.log_in(api.key("wall", viewer=True))
+    assert ">drained</a>" not in visitor.get("/console").body
+    assert "bulk takes nothing new." in visitor.post("/console/account/drain", account="bulk").body
+    assert ["bulk"] == [*accounts.read(two).drained]
+    assert "it takes nothing new" in viewer.get("/console/account?account=bulk").body
+    assert "<button" not in viewer.get("/console/account?account=bulk").body.partition("<h2")[2]
+    assert ">drained</a>" in visitor.get("/console").body
+    assert 403 == viewer.post("/console/account/use", account="bulk").status
+    assert "bulk takes messages again." in visitor.post("/console/account/use", account="bulk").body
+    assert not accounts.read(two).drained
+    assert 422 == visitor.post("/console/account/drain", account="bluk").status
 
 
 def test_of_one_account_nothing_is_named(client: redis.Redis, api: Api, environment: dict[str, str]) -> None:

@@ -74,6 +74,8 @@ def test_a_drained_account_remains_drained_when_a_worker_publishes(client: redis
     assert [("bulk", "ann")] == [(name, one.by) for name, one in accounts.read(client).drained.items()]
     assert accounts.use(client, "bulk", "ben")
     assert not accounts.use(client, "bulk", "ben")
+    with pytest.raises(accounts.UnknownAccount, match="there is no account bluk; did you mean bulk"):
+        accounts.use(client, "bluk", "ben")
     assert {} == accounts.read(client).drained
 
 
