@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0  # of a process that runs: on a busy machine its imports alone may take a minute
 GRACE_SECONDS = 15.0
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -47,15 +47,17 @@ class Child:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             ended = self.process.poll() is not None
-            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-                if f'"event":"{name}"' in line.replace('": "', '":"'):
+            for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+                if line.endswith("\n") and f'"event":"{name}"' in line.replace('": "', '":"'):
                     found: dict[str, Any] = json.loads(line)
                     return found
             if ended:
                 break
             time.sleep(0.05)
         tail = "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-10:])
-        raise Failed(f"{self.name} did not start; the end of {self.log}:\n{tail}")
+        code = self.process.poll()
+        why = f"was not ready after {START_SECONDS:g} seconds" if code is None else f"ended with code {code}"
+        raise Failed(f"{self.name} did not start: it {why}; the end of {self.log}:\n{tail}")
 
     def stop(self) -> None:
         """Terminate the process; kill it after GRACE_SECONDS."""

@@ -44,7 +44,7 @@ def _status(command: Command, message_id: str) -> Callable[[], bool]:
 def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(command: Command) -> None:
     """Its addresses are in .threelane/stack.json, readable only by the owner, and removed with it."""
     process = command.start("up")
-    stack = wait_until(lambda: _stack(command), 60, "stack.json")
+    stack = wait_until(lambda: _stack(command), 180, "stack.json")
     assert process.pid == stack["pid"]
     assert {"redis", "sandbox", "callbacks", "worker", "exporter", "api"} == set(stack["processes"])
     assert set(stack["processes"].values()) <= set(command.processes())
