@@ -38,6 +38,9 @@ def find(client: redis.Redis, each: Accounts, now: int) -> Iterator[Finding]:
             detail = f"{name} is drained since {since:%Y-%m-%d %H:%M} UTC by {one.by}: it takes nothing new"
             left = f"; {waiting:,} messages wait in it, and are still sent" if waiting else "; nothing waits in it"
             yield Finding(Grade.OK, "account", detail + left, f"threelane account use {name}, to use it again")
+    if each.known <= each.drained.keys():
+        detail = "every account is drained, so each new message is refused with 114"
+        yield Finding(Grade.ERROR, "account", detail, f"threelane account use {min(each.known)}, or another one")
     yield from _disagreeing(client, each, now)
 
 

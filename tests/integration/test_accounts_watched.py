@@ -100,6 +100,20 @@ def test_doctor_reports_drained_accounts(client: redis.Redis, now: int) -> None:
     assert found.detail.endswith(" UTC by ann: it takes nothing new; nothing waits in it")
 
 
+def test_doctor_reports_that_every_account_is_drained(client: redis.Redis, now: int) -> None:
+    """Nothing is on hold and nothing waits, and yet each producer is refused."""
+    for name in ("bulk", "default"):
+        assert Grade.ERROR not in [one.grade for one in diagnosed(client, now, "account")]
+        accounts.drain(client, name, "ann")
+
+    assert [
+        (
+            "every account is drained, so each new message is refused with 114",
+            "threelane account use bulk, or another one",
+        )
+    ] == [(one.detail, one.step) for one in diagnosed(client, now, "account") if one.grade is Grade.ERROR]
+
+
 def test_doctor_reports_workers_that_started_with_another_accounts_file(client: redis.Redis, now: int) -> None:
     """The one that starts last decides where messages go, so an old file would come back with a restart."""
     version = ROUTING.version
