@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column
 
+from threelane.contract.accounts.account import shown as account_shown
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.ids import LEAST, beginnings, shortened, whole_id
 from threelane.interfaces.command.numbers import reading
@@ -75,6 +76,7 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    is_one = not any(one.account for one in found)
     rows = [
         {
             "id": one.id,
@@ -86,7 +88,7 @@ def print_found(found: list[FoundMessage], most: int, *, as_json: bool) -> None:
             "why": escape(f"{one.code} {one.reason}".strip()) if one.status not in SUCCESSFUL else "",
             "owner": one.owner,
             "batch": escape(one.batch),
-            "account": one.account or "",
+            "account": "" if is_one else account_shown(one.account or ""),
         }
         for one in found
     ]

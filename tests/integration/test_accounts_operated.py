@@ -170,6 +170,17 @@ def test_the_console_shows_and_changes_each_account(two: redis.Redis, api: Api) 
     assert "2.00 left" in visitor.get("/console/account?account=bulk").body
 
 
+def test_a_list_of_messages_names_the_default_account_beside_another(
+    two: redis.Redis, api: Api, environment: dict[str, str]
+) -> None:
+    """An empty place read as if nobody knew; a list of the default one alone has no such column."""
+    sent = api.producer.send("27831234567", "Hi", delay=600).id
+    listed = typed("list", environment=environment | {"COLUMNS": "200"}).stdout.splitlines()
+    words = [line.split() for line in listed if sent in line or ONE in line]
+    assert {sent: "default", ONE: "bulk"} == {one[0]: one[-1] for one in words}
+    assert "account" not in typed("list", "--account", "default", environment=environment).stdout
+
+
 def test_the_api_drains_an_account_and_uses_it_again(two: redis.Redis, api: Api) -> None:
     """For operators; a viewer sees it in the list.  The audit log has the key."""
     key, viewer = api.key("ops", operator=True), api.key("wall", viewer=True)
