@@ -53,6 +53,7 @@ NOT_RUN = {  # the beginning of a command, and why no test types it
 ENDS_OTHERWISE = {  # a command that does what it should with another exit code than 0
     "threelane erase 27831234567": (1, "a message of the reader's still waits to be sent"),
     "threelane account drain marketing": (2, "the reader's accounts file has this account"),
+    "threelane account use marketing": (2, "as above"),
     "threelane windows holidays remove 2031-12-26 --country ZA": (6, "the reader's calendar replaced it"),
     "threelane producers key revoke k4f1c09a2b7e3": (6, "the reader's key has another id"),
     "threelane producers key rotate k4f1c09a2b7e3 --overlap 24": (6, "as above"),
