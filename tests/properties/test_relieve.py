@@ -119,6 +119,18 @@ def test_an_account_without_a_worker_is_relieved_after_a_while(systems: dict[str
     assert [b"default"] == acme.sync.hkeys(keys.ABSENT), "acme is back"
 
 
+def test_what_becomes_due_in_an_account_without_a_worker_moves_too(systems: dict[str, System]) -> None:
+    """Its own workers would release it; one that is not due yet waits for its time there."""
+    acme, bank, relief = systems[ACME], systems[BANK], Relief()
+    acme.sync.zrem(keys.WORKERS, "worker-of-acme")
+    code, later = (take(acme, lane=1, delay=seconds) for seconds in (ABSENT_MS // 1000, 3600))
+    relieve(bank, relief)
+
+    bank.now += ABSENT_MS
+    assert {1: [code]} == relieve(bank, relief)
+    assert [(ACME, Status.SCHEDULED)] == places(systems, later)
+
+
 def test_a_worker_without_a_broker_is_no_reason(systems: dict[str, System]) -> None:
     """Looks carry its messages; the stand-by has no broker either."""
     acme, bank, relief = systems[ACME], systems[BANK], Relief()

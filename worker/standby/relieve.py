@@ -28,6 +28,7 @@ from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.standby.ability import Reporting, is_absent, why_unable
 from threelane.worker.standby.take_over import take_over
+from threelane.worker.upkeep.release import BATCH, release
 
 ROUND_SECONDS = 0.5
 TURN_MS = 450
@@ -65,13 +66,15 @@ class Relief:
         if published.is_damaged or shown(own.account) in published.drained:
             return {}
         await self._read_reports(client, others, now)
-        others = await _with_messages(client, others)
+        others = await _with_messages(client, others, now)
         unable = {space: why for space in others if (why := await self._why(client, space, now))}
         known = await _prices(client, settings) if unable else Prices({})
         taken: dict[int, list[str]] = {}
         for lane in open_lanes if unable else ():
             room = await _room(client, settings, lane)
             for space, why in unable.items():
+                if why is Why.NO_WORKER:
+                    await _release(client, space, lane, room, now)
                 found = await self._take(client, space, own, lane, room, why, known, now)
                 taken.setdefault(lane, []).extend(found)
                 room -= len(found)
@@ -144,16 +147,24 @@ async def _reports(client: redis.asyncio.Redis, now: int) -> dict[str, list[Repo
     return reports
 
 
-async def _with_messages(client: redis.asyncio.Redis, spaces: Sequence[Space]) -> list[Space]:
-    """Return the accounts in which messages wait for a worker or for a retry."""
+async def _with_messages(client: redis.asyncio.Redis, spaces: Sequence[Space], now: int) -> list[Space]:
+    """Return the accounts in which messages wait for a worker or for a retry, or are due."""
     async with client.pipeline(transaction=False) as pipe:
         for space in spaces:
             for lane in LANES:
                 pipe.zcard(keys.names(space).QUEUED[lane])
                 pipe.zlexcount(keys.names(space).WAITING, *waiting.bounds(lane, Cause.RETRY))
+                pipe.zcount(keys.names(space).DUE[lane], "-inf", now)
         counts = await pipe.execute()
     each = len(counts) // len(spaces)
     return [space for at, space in enumerate(spaces) if any(counts[at * each : (at + 1) * each])]
+
+
+async def _release(client: redis.asyncio.Redis, space: Space, lane: int, room: int, now: int) -> None:
+    """Put what is due on its lane, up to ``room`` messages: an account without a worker leaves it in the due set."""
+    for _ in range(0, room, BATCH):
+        if not await release(client, lane, now, space):
+            break
 
 
 async def _page(
