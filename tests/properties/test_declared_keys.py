@@ -43,7 +43,7 @@ from threelane.worker.reply import confirm, reply
 from threelane.worker.reply.words import build
 from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.claim import claim
-from threelane.worker.standby.take_over import take_over
+from threelane.worker.standby.take_over import Terms, take_over
 from threelane.worker.upkeep import beat
 from threelane.worker.upkeep.adopt import adopt
 from threelane.worker.upkeep.copy_outcomes import copy_all
@@ -221,7 +221,9 @@ def _do_the_rest(system: System) -> None:
         system.run(reply.take(client, InboundReply(f"p{number}", NUMBER, "1", "x", part=part), words, now, space=space))
     one = system.take()
     sync.hset(keys.record(one), "stand_by", "bank")
-    assert [one] == system.run(take_over(client, space, keys.space_of("bank"), 3, [one], Why.HOLD, Prices({}), now))
+    assert [one] == system.run(
+        take_over(client, space, keys.space_of("bank"), 3, [one], Why.HOLD, Terms(Prices({})), now)
+    )
     _break(system)
     system.run(late(client, 0, now, space))
     sync.zadd(names.WAITING, {f"1:retry:{now}:{soon.id}": 0})

@@ -16,6 +16,7 @@ from threelane.contract.accounts.account import Account
 from threelane.contract.accounts.routing import Routing
 from threelane.store import accounts, keys
 from threelane.store.states import Status
+from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.standby.ability import ABSENT_MS
@@ -179,6 +180,34 @@ def test_a_closed_lane_of_the_stand_by_takes_nothing(systems: dict[str, System])
 
     assert {1: [code]} == relieve(bank, Relief(), [1])
     assert {} == relieve(bank, Relief(), [])
+
+
+@pytest.mark.parametrize("holder", [ACME, BANK])
+@pytest.mark.parametrize("scope", ["lane:2", "sender:ACME", "sender:ACME:ZA", "prefix:2783"])
+def test_what_a_person_stopped_is_not_sent_by_the_stand_by(
+    systems: dict[str, System], client: redis.Redis, scope: str, holder: str
+) -> None:
+    """An account without credit frees no newsletter that was stopped; one stopped in the stand-by would wait there."""
+    acme, bank = systems[ACME], systems[BANK]
+    stopped = take(acme, lane=2, sender="ACME")
+    other = take(acme, to="264811234567")
+    hold.put(client, scope, "a wrong text", acme.now, space=systems[holder].space)
+    acme.hold("account", 0)
+
+    assert {3: [other]} == relieve(
+        bank, Relief(), [lane for lane in keys.LANES if (holder, scope, lane) != (BANK, "lane:2", 2)]
+    )
+    assert [(ACME, Status.QUEUED)] == places(systems, stopped)
+
+
+def test_what_codes_of_messages_hold_in_one_account_may_be_sent_through_the_other(systems: dict[str, System]) -> None:
+    """Its gateway may know the sender."""
+    acme, bank = systems[ACME], systems[BANK]
+    message_id = take(acme, sender="ACME")
+    acme.hold("sender:ACME", 0)
+    acme.hold("account", 0)
+
+    assert {3: [message_id]} == relieve(bank, Relief())
 
 
 def test_one_worker_of_the_stand_by_at_a_time_takes_over(systems: dict[str, System]) -> None:

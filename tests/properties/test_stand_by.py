@@ -22,10 +22,10 @@ from threelane.worker.inbound.report import StatusReport
 from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.settle import Settlement
-from threelane.worker.standby.take_over import take_over
+from threelane.worker.standby.take_over import Terms, take_over
 
 ACME, BANK, DEFAULT = "acme", "bank", "default"
-PRICES = Prices({"*": 500_000})
+TERMS = Terms(Prices({"*": 500_000}))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def take(system: System, stand_by: str = BANK, **fields: Any) -> str:
 def move(systems: dict[str, System], message_id: str, former: str = ACME, to: str = BANK, lane: int = 3) -> bool:
     """Let one account take over what waits in another; returns whether the message moved."""
     there = systems[to]
-    work = take_over(there.client, systems[former].space, there.space, lane, [message_id], Why.HOLD, PRICES, there.now)
+    work = take_over(there.client, systems[former].space, there.space, lane, [message_id], Why.HOLD, TERMS, there.now)
     return [message_id] == there.run(work)
 
 

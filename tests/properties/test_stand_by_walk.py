@@ -37,7 +37,7 @@ from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.claim import Claimed
 from threelane.worker.send.settle import Settlement
-from threelane.worker.standby.take_over import take_over
+from threelane.worker.standby.take_over import Terms, take_over
 
 EXAMPLES = int(os.environ.get("THREELANE_EXAMPLES", "15"))
 STEPS = int(os.environ.get("THREELANE_STEPS", "30"))
@@ -63,7 +63,7 @@ OUTCOMES = (
     AttemptOutcome(OutcomeKind.ACCEPTED),
 )
 REPORTS = (("003", Status.SENT), ("004", Status.DELIVERED), ("005", Status.UNDELIVERED), ("012", Status.UNDELIVERED))
-PRICES = Prices({"*": 700_000})
+TERMS = Terms(Prices({"*": 700_000}))
 
 LANES = (3, 1)
 account, lanes = st.sampled_from(ACCOUNTS), st.sampled_from((3, 3, 1))
@@ -224,7 +224,7 @@ class TwoGateways(RuleBasedStateMachine):
         there = self.systems[to]
         source = self.systems[former].space
         self.moved.update(
-            there.run(take_over(there.client, source, there.space, lane, self.ids, Why.HOLD, PRICES, there.now))
+            there.run(take_over(there.client, source, there.space, lane, self.ids, Why.HOLD, TERMS, there.now))
         )
 
     @rule(of=account, number=pick, report=st.sampled_from(REPORTS))

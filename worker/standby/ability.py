@@ -58,6 +58,11 @@ def why_unable(held: Mapping[str, Held], workers: Collection[Reporting], absent_
     return Why.UNREACHABLE if Why.UNREACHABLE in reasons else Why.REFUSED_LOGIN
 
 
+def stops(held: Mapping[str, Held]) -> dict[str, Held]:
+    """Return the holds that a person set: what they stop is not sent through another account either."""
+    return {scope: one for scope, one in held.items() if one.code in _OF_PERSONS}
+
+
 def _why(worker: Reporting, held: Mapping[str, Held], absent_ms: int) -> Why | None:
     if credentials.scope_of(worker.fingerprint) in held:
         return Why.REFUSED_LOGIN

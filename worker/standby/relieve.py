@@ -8,7 +8,7 @@ A message moves once.  If the stand-by cannot send it either, it waits there: a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.asyncio
 
@@ -21,13 +21,14 @@ from threelane.store.keys import LANES, Space
 from threelane.store.spaces import spaces_async
 from threelane.store.waiting import Cause
 from threelane.worker.account import hold
+from threelane.worker.account.hold import Held
 from threelane.worker.fetch import lanes
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.standby.ability import Reporting, is_absent, why_unable
-from threelane.worker.standby.take_over import take_over
+from threelane.worker.standby.ability import Reporting, is_absent, stops, why_unable
+from threelane.worker.standby.take_over import Terms, take_over
 from threelane.worker.upkeep.release import BATCH, release
 
 ROUND_SECONDS = 0.5
@@ -37,6 +38,14 @@ ROOM_SECONDS = 10  # of the rate: no more waits in the lane of the stand-by
 MOST = 1_000  # messages of a lane in one round
 PAGE, PAGES = 250, 8  # ids of a lane that one round looks at
 _FIELDS = ("account", "gateway", "fingerprint", "fault", "no_login")
+
+
+class _Unable(NamedTuple):
+    """An account that cannot send, why, and the holds that persons set in it."""
+
+    space: Space
+    why: Why
+    stops: Mapping[str, Held]
 
 
 class Relief:
@@ -67,15 +76,19 @@ class Relief:
             return {}
         await self._read_reports(client, others, now)
         others = await _with_messages(client, others, now)
-        unable = {space: why for space in others if (why := await self._why(client, space, now))}
-        known = await _prices(client, settings) if unable else Prices({})
+        unable = [one for space in others if (one := await self._unable(client, space, now))]
+        if not unable:
+            return {}
+        terms = Terms(await _prices(client, settings), stops(hold.decode(await hold.read(client, own), now, own)))
         taken: dict[int, list[str]] = {}
-        for lane in open_lanes if unable else ():
+        for lane in open_lanes:
             room = await _room(client, settings, lane)
-            for space, why in unable.items():
-                if why is Why.NO_WORKER:
-                    await _release(client, space, lane, room, now)
-                found = await self._take(client, space, own, lane, room, why, known, now)
+            for one in unable:
+                if f"lane:{lane}" in one.stops:
+                    continue
+                if one.why is Why.NO_WORKER:
+                    await _release(client, one.space, lane, room, now)
+                found = await self._take(client, one, own, lane, room, terms, now)
                 taken.setdefault(lane, []).extend(found)
                 room -= len(found)
         return {lane: ids for lane, ids in taken.items() if ids}
@@ -94,24 +107,25 @@ class Relief:
         if back := [name for name, is_gone in names.items() if name in since and not is_gone]:
             await client.hdel(keys.ABSENT, *back)
 
-    async def _why(self, client: redis.asyncio.Redis, space: Space, now: int) -> Why | None:
+    async def _unable(self, client: redis.asyncio.Redis, space: Space, now: int) -> _Unable | None:
         held = hold.decode(await hold.read(client, space), now, space)
         absent_ms = now - self._absent_since.get(shown(space.account), now)
-        return why_unable(held, self._reports.get(space.account, ()), absent_ms, now)
+        why = why_unable(held, self._reports.get(space.account, ()), absent_ms, now)
+        return _Unable(space, why, stops(held)) if why else None
 
     async def _take(
         self,
         client: redis.asyncio.Redis,
-        former: Space,
+        unable: _Unable,
         own: Space,
         lane: int,
         room: int,
-        why: Why,
-        known: Prices,
+        terms: Terms,
         now: int,
     ) -> list[str]:
         """Take over up to ``room`` messages of a lane: those that wait for a worker, then those that are retried."""
         taken: list[str] = []
+        former, terms = unable.space, terms.with_stops(unable.stops)
         for retries in (False, True):
             place = self._places.get((former, lane, retries), 0)
             for _ in range(PAGES):
@@ -119,7 +133,7 @@ class Relief:
                 if most <= 0:
                     break
                 ids = await _page(client, former, lane, place, most, retries=retries)
-                found = await take_over(client, former, own, lane, ids, why, known, now) if ids else []
+                found = await take_over(client, former, own, lane, ids, unable.why, terms, now) if ids else []
                 taken += found
                 place += len(ids) - len(found)
                 if len(ids) < most:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import redis.asyncio
 
@@ -15,12 +16,25 @@ from threelane.runtime import logs
 from threelane.store import keys
 from threelane.store.diverted import Why
 from threelane.store.keys import IndexKey, RecordKey, Space, TallyKey, WaitingKey
-from threelane.store.readable import row
+from threelane.store.readable import UnreadableBody, body_of, row
 from threelane.store.record import Field
 from threelane.store.scripts import Item, flags, script
+from threelane.worker.account.hold import Held, stopping
 
 BATCH = NUDGE_SIZE
 _READ = (Field.STAND_BY, Field.TO, Field.PARTS, Field.COUNTRY)
+_READ_IF_STOPPED = (*_READ, Field.PRODUCER, Field.BODY)
+
+
+class Terms(NamedTuple):
+    """What a stand-by takes messages by: its prices, and holds that persons set, which also stop what would move."""
+
+    prices: Prices
+    stops: Mapping[str, Held] = {}
+
+    def with_stops(self, stops: Mapping[str, Held]) -> Terms:
+        """Return the same with further holds, those of the account that has the messages."""
+        return self._replace(stops={**self.stops, **stops})
 
 
 class Offer(Item, frozen=True):
@@ -56,14 +70,14 @@ async def take_over(
     lane: int,
     ids: Sequence[str],
     why: Why,
-    prices: Prices,
+    terms: Terms,
     now: int,
 ) -> list[str]:
     """Take over messages of a lane of the account ``former``; returns the ids to be nudged, all of the stand-by's lane.
 
-    What names another stand-by, or may have been sent, stays.
+    What names another stand-by, may have been sent, or is on hold by a person, stays.
     """
-    offers = await _offers(client, shown(stand_by.account), ids, prices)
+    offers = await _offers(client, shown(stand_by.account), ids, lane, terms)
     there, taken = keys.names(stand_by), list[str]()
     for start in range(0, len(offers), BATCH):
         batch = offers[start : start + BATCH]
@@ -89,14 +103,27 @@ async def take_over(
     return taken
 
 
-async def _offers(client: redis.asyncio.Redis, name: str, ids: Sequence[str], prices: Prices) -> list[Offer]:
-    """Return those of the messages that name this stand-by."""
+async def _offers(client: redis.asyncio.Redis, name: str, ids: Sequence[str], lane: int, terms: Terms) -> list[Offer]:
+    """Return those of the messages that name this stand-by, and that nobody stopped."""
+    names = _READ_IF_STOPPED if terms.stops else _READ
     async with client.pipeline(transaction=False) as pipe:
         for one in ids:
-            pipe.hmget(keys.record(one), _READ)
-        rows = [row(_READ, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
+            pipe.hmget(keys.record(one), names)
+        rows = [row(names, reply) or {} for reply in await pipe.execute(raise_on_error=False)]
+    price = terms.prices.price
     return [
-        Offer(one, prices.price(record.get(Field.TO, ""), record.get(Field.COUNTRY, "")) * int(record[Field.PARTS]))
+        Offer(one, price(record.get(Field.TO, ""), record.get(Field.COUNTRY, "")) * int(record[Field.PARTS]))
         for one, record in zip(ids, rows, strict=True)
-        if record.get(Field.STAND_BY) == name and Field.PARTS in record
+        if record.get(Field.STAND_BY) == name and Field.PARTS in record and not _is_stopped(one, record, lane, terms)
     ]
+
+
+def _is_stopped(message_id: str, record: Mapping[str, str], lane: int, terms: Terms) -> bool:
+    """Return whether a person put the sender or the prefix of a message on hold."""
+    if not terms.stops:
+        return False
+    try:
+        sender = body_of(record.get(Field.BODY, "").encode(), message_id).sender
+    except UnreadableBody:  # its own account sets it aside
+        return True
+    return stopping(terms.stops, lane, sender, record.get(Field.TO, ""), record.get(Field.PRODUCER, "")) != ""
