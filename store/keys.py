@@ -201,8 +201,8 @@ KINDS: dict[Key, KeyKind] = {
     Key.SWEEPING: KeyKind("string", "lock: one sweep at a time", "", "before the next sweep", by_account=True),
     Key.NUDGES: KeyKind("hash", "messages without a nudge of the last 15 minutes: <kind>:<lane> -> how many; "
                         "<kind>:<lane>:at -> when the last, ms: missing.py", by_account=True),
-    Key.STAND_BY_TURN: KeyKind("string", "lock: one worker of an account at a time takes over what waits in others", "",
-                               "before the next", by_account=True),
+    Key.STAND_BY_TURN: KeyKind("string", "lock: one worker of an account at a time takes over what waits in others",
+                               "lane", "before the next", by_account=True),
     Key.ABSENT: KeyKind("hash", "account without a worker that is ready -> since when, ms"),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
     Key.COPYING: KeyKind("string", "lock: one round of copying outcomes to batches per hour", "", "an hour"),
@@ -371,7 +371,7 @@ class Names:
         self.SWEEP = key(Key.SWEEP, space=space)
         self.SWEEPING = key(Key.SWEEPING, space=space)
         self.NUDGES = key(Key.NUDGES, space=space)
-        self.STAND_BY_TURN = key(Key.STAND_BY_TURN, space=space)
+        self.STAND_BY_TURN = {lane: key(Key.STAND_BY_TURN, str(lane), space) for lane in LANES}
         self.LANE_1_WORKER = key(Key.LANE_1_WORKER, space=space)
         self.VISIBILITY = key(Key.VISIBILITY, space=space)
         self.OWNERS = key(Key.OWNERS, space=space)

@@ -49,7 +49,7 @@ def beat(system: System, **fields: str) -> None:
 
 def relieve(system: System, relief: Relief, lanes: Sequence[int] = keys.LANES) -> dict[int, list[str]]:
     """Do a round of a worker of the stand-by: it is its turn."""
-    system.sync.delete(system.names.STAND_BY_TURN)
+    system.sync.delete(*system.names.STAND_BY_TURN.values())
     found: dict[int, list[str]] = system.run(relief.relieve(system.client, system.settings, lanes, system.now))
     return found
 
@@ -215,7 +215,18 @@ def test_one_worker_of_the_stand_by_at_a_time_takes_over(systems: dict[str, Syst
     acme, bank = systems[ACME], systems[BANK]
     message_id = take(acme)
     acme.hold("account", 0)
-    bank.sync.set(bank.names.STAND_BY_TURN, 1)
+    bank.sync.set(bank.names.STAND_BY_TURN[3], 1)
 
     assert {} == bank.run(Relief().relieve(bank.client, bank.settings, keys.LANES, bank.now))
     assert {3: [message_id]} == relieve(bank, Relief())
+
+
+def test_a_worker_of_lower_lanes_does_not_take_the_turn_of_lane_1(systems: dict[str, System]) -> None:
+    """Both look twice a second: the one that is first would stay it, and codes would wait as long."""
+    acme, bank = systems[ACME], systems[BANK]
+    news, code = take(acme), take(acme, lane=1)
+    acme.hold("account", 0)
+
+    found = [bank.run(Relief().relieve(bank.client, bank.settings, lanes, bank.now)) for lanes in ([2, 3], [1])]
+
+    assert [{3: [news]}, {1: [code]}] == found

@@ -35,7 +35,8 @@ AS_EVER = {
     "tl:console-tries:x", "tl:reply:x",
     "tl:reply-owners", "tl:inbox", "tl:texted:x",
     "tl:reply-parts:x", "tl:deliveries:x", "tl:delivery:x", "tl:undelivered:x", "tl:spent:x", "tl:write-check",
-    "tl:copying", "tl:batches", "tl:batch:x", "tl:batch-rows:x", "tl:stand-by-turn", "tl:absent",
+    "tl:copying", "tl:batches", "tl:batch:x", "tl:batch-rows:x", "tl:absent",
+    "tl:stand-by-turn:1", "tl:stand-by-turn:2", "tl:stand-by-turn:3",
     "tl:limits", "tl:limit-counts", "tl:runs", "tl:blocks-to-hold", "tl:same-text-a", "tl:same-text-b",
     "tl:recipients-a", "tl:recipients-b", "tl:neighbours-a", "tl:neighbours-b",
 }  # fmt: skip

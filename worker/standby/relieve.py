@@ -69,7 +69,8 @@ class Relief:
         others = [one for one in await spaces_async(client) if one != own]
         if not others or not open_lanes:
             return {}
-        if not await client.set(keys.names(own).STAND_BY_TURN, 1, nx=True, px=TURN_MS):
+        open_lanes = await _take_turns(client, own, open_lanes)
+        if not open_lanes:
             return {}
         published = await accounts.read_async(client)
         if published.is_damaged or shown(own.account) in published.drained:
@@ -141,6 +142,15 @@ class Relief:
                     break
             self._places[former, lane, retries] = place
         return taken
+
+
+async def _take_turns(client: redis.asyncio.Redis, own: Space, lanes: Sequence[int]) -> list[int]:
+    """Return the lanes that it is this worker's turn to relieve; workers of an account may serve different ones."""
+    async with client.pipeline(transaction=False) as pipe:
+        for lane in lanes:
+            pipe.set(keys.names(own).STAND_BY_TURN[lane], 1, nx=True, px=TURN_MS)
+        turns = await pipe.execute()
+    return [lane for lane, is_ours in zip(lanes, turns, strict=True) if is_ours]
 
 
 async def _reports(client: redis.asyncio.Redis, now: int) -> dict[str, list[Reporting]]:
