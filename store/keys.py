@@ -268,7 +268,9 @@ KINDS: dict[Key, KeyKind] = {
                               "15 minutes"),
     Key.NEIGHBOURS_B: KeyKind("hash", "the same, of the turn before or after", "", "15 minutes"),
     Key.RUNS: KeyKind("hash", "a thousand numbers -> JSON of a run of neighbouring ones: Run", "", "a day"),
-    Key.BLOCKS_TO_HOLD: KeyKind("hash", "a thousand numbers -> since when a claim is to hold them, ms"),
+    # a run of neighbours may go on in another account
+    Key.BLOCKS_TO_HOLD: KeyKind("hash", "a thousand numbers -> since when claims are to hold them, ms, and the "
+                                "accounts in which one did"),
     # two accounts may give the same id to different replies; a STOP is confirmed through the account that got it
     Key.REPLY: KeyKind("string", "marks a processed reply", "reply id", "8 days", by_account=True),
     Key.REPLY_PARTS: KeyKind("hash", "received parts of a long reply", "from:to:reference:total", "8 days",

@@ -343,6 +343,23 @@ def test_a_run_can_hold_its_prefix_in_lane_one(system: System) -> None:
     assert b"1" == system.sync.hget(keys.TALLY, "neighbour_runs:hold")
 
 
+def test_a_run_holds_its_prefix_in_every_account(system: System, redis_server: RedisServer) -> None:
+    """Whichever account is claimed from first: the fraud goes on in the others; a resume in one is not undone there."""
+    put(system, "neighbours", 10, over="hold")
+    with open_system(redis_server, account="bank") as bank:
+        bank._drafts, bank.now = 1_000, system.now
+        codes = [send(system, SMALL_BLOCK + n).id for n in range(20)]
+        there = send(bank, SMALL_BLOCK + 30).id
+
+        assert [[], []] == [one.claim(1, ids, "one").claimed for one, ids in ((bank, [there]), (system, codes))]
+        bank.sync.hdel(bank.names.HOLDS, "prefix:37065550")
+        assert [1, 0] == [len(one.claim(1, [send(one, SMALL_BLOCK + 40).id], "two").claimed) for one in (bank, system)]
+        system.now += HOUR
+        later = send(system, SMALL_BLOCK + 41, lane=3).id
+        assert [later] == [one.id for one in system.claim(3, [later], "three").claimed]
+        assert 0 == system.sync.exists(keys.BLOCKS_TO_HOLD)
+
+
 def test_runs_in_many_blocks_hold_few_of_them(system: System) -> None:
     """Each claim reads all holds: a flood of runs must not stop the claims of everybody else."""
     put(system, "neighbours", 5, over="hold")

@@ -24,25 +24,32 @@ local CERTAIN = {}
 
 local held, narrow, lengths = in_force(), false, {}
 
--- Hold the blocks of numbers in which accept found a run of neighbours: producers may not write holds. As it is an
+-- Hold the blocks of numbers in which accept found a run of neighbours: producers may not write holds. Every account
+-- does, since the run may go on in another one: a row names those that did, and lasts as long as the hold. As it is an
 -- operator's choice, such a hold is one by hand, which lane 1 does not pass. Every claim reads all holds, so there are
 -- few of these: further runs raise the alarm only.
 local function hold_blocks()
-  local NEIGHBOURS = 'neighbouring numbers'
+  local NEIGHBOURS, OWN = 'neighbouring numbers', ' ' .. (ARG.account ~= '' and ARG.account or '-')
   local blocks, number = of_table('HGETALL', KEY.blocks_to_hold) or {}, 0
   for _, hold in pairs(#blocks > 0 and held or {}) do
     if hold.cause == NEIGHBOURS then number = number + 1 end
   end
   for i = 1, #blocks, 2 do
-    local scope = 'prefix:' .. blocks[i]
-    local is_free = not held[scope] or is_inferred(scope, held[scope])
-    if is_free and number < Table.most_held and string.find(blocks[i], '^[1-9]%d*$') then
-      number = number + 1
-      held[scope] = {code = BY_HAND, cause = NEIGHBOURS, since = now, ['until'] = now + Table.held_ms}
-      write_hold(scope, held[scope])
-      count(Count.held .. 'prefix')
+    local block, since, done = blocks[i], string.match(blocks[i + 1], '^(%d+)(.*)$')
+    since = math.min(tonumber(since) or now, now)
+    local scope, ends_at = 'prefix:' .. block, since + Table.held_ms
+    if ends_at <= now or not string.find(block, '^[1-9]%d*$') then
+      of_table('HDEL', KEY.blocks_to_hold, block)
+    elseif not string.find((done or '') .. ' ', OWN .. ' ', 1, true) then
+      local is_free = not held[scope] or is_inferred(scope, held[scope])
+      if is_free and number < Table.most_held then
+        number = number + 1
+        held[scope] = {code = BY_HAND, cause = NEIGHBOURS, since = now, ['until'] = ends_at}
+        write_hold(scope, held[scope])
+        count(Count.held .. 'prefix')
+      end
+      of_table('HSET', KEY.blocks_to_hold, block, written(since) .. (done or '') .. OWN)
     end
-    of_table('HDEL', KEY.blocks_to_hold, blocks[i])
   end
 end
 
