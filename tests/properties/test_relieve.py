@@ -230,3 +230,17 @@ def test_a_worker_of_lower_lanes_does_not_take_the_turn_of_lane_1(systems: dict[
     found = [bank.run(Relief().relieve(bank.client, bank.settings, lanes, bank.now)) for lanes in ([2, 3], [1])]
 
     assert [{3: [news]}, {1: [code]}] == found
+
+
+def test_a_lane_whose_credits_are_reserved_takes_nothing(systems: dict[str, System]) -> None:
+    """Its messages would wait in the stand-by for a top-up, and their own account may send again before."""
+    acme, bank = systems[ACME], systems[BANK]
+    news, code = take(acme), take(acme, lane=1)
+    acme.hold("account", 0)
+    bank.settings = bank.settings.model_copy(update={"reserve_credits": (50.0, 10.0)})
+    floor = bank.settings.floor(3)
+    bank.sync.hset(bank.names.BALANCE, "left", floor)
+    assert {1: [code]} == relieve(bank, Relief())
+
+    bank.sync.hset(bank.names.BALANCE, "left", floor + 1_000_000)
+    assert {3: [news]} == relieve(bank, Relief())

@@ -18,6 +18,7 @@ from threelane.contract.prices import Prices
 from threelane.store import accounts, keys, rows, waiting
 from threelane.store.diverted import Why
 from threelane.store.keys import LANES, Space
+from threelane.store.rates import Rate
 from threelane.store.spaces import spaces_async
 from threelane.store.waiting import Cause
 from threelane.worker.account import hold
@@ -36,6 +37,7 @@ TURN_MS = 450
 READ_EVERY_MS = 2_000  # reports of workers; they change every five seconds
 ROOM_SECONDS = 10  # of the rate: no more waits in the lane of the stand-by
 MOST = 1_000  # messages of a lane in one round
+UNKNOWN = 2**62  # millionths of a credit
 PAGE, PAGES = 250, 8  # ids of a lane that one round looks at
 _FIELDS = ("account", "gateway", "fingerprint", "fault", "no_login")
 
@@ -82,7 +84,10 @@ class Relief:
             return {}
         terms = Terms(await _prices(client, settings), stops(hold.decode(await hold.read(client, own), now, own)))
         taken: dict[int, list[str]] = {}
+        left = await _credits_left(client, own)
         for lane in open_lanes:
+            if 0 < settings.floor(lane) >= left:
+                continue  # the rest is reserved for higher lanes
             room = await _room(client, settings, lane)
             for one in unable:
                 if f"lane:{lane}" in one.stops:
@@ -206,6 +211,13 @@ async def _room(client: redis.asyncio.Redis, settings: WorkerSettings, lane: int
     """Return how many messages more the own lane may have: it sends them soon."""
     waits: Any = await client.zcard(keys.names(settings.space).QUEUED[lane])
     return min(MOST, max(1, int(settings.parts_per_second * ROOM_SECONDS)) - int(waits))
+
+
+async def _credits_left(client: redis.asyncio.Redis, own: Space) -> int:
+    """Return what claims know of the own balance, in millionths; enough for all if it is unknown."""
+    key = keys.names(own).BALANCE
+    known: Any = await rows.unless_damaged_async(key, client.hget(key, Rate.LEFT))
+    return rows.number(known, UNKNOWN) if known else UNKNOWN
 
 
 async def _prices(client: redis.asyncio.Redis, settings: WorkerSettings) -> Prices:
