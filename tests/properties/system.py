@@ -186,7 +186,9 @@ class System:
 
     def judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Decision:
         patience = Patience(first_probe_seconds=self.settings.doubt_delays_seconds[0], can_look_up=self.can_look_up)
-        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at)
+        tried = Tried(
+            claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at, may_move=claimed.may_move
+        )
         return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
 
     def settle(self, ended: list[Settlement]) -> list[bool]:

@@ -19,6 +19,7 @@ from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 from threelane.worker.process.identity import SILENT_MS
+from threelane.worker.send.settle import Settlement
 from threelane.worker.standby.ability import ABSENT_MS
 from threelane.worker.standby.relieve import READ_EVERY_MS, Relief
 
@@ -72,6 +73,18 @@ def test_lane_1_moves_first_and_lower_lanes_as_far_as_there_is_room(systems: dic
 
     assert {1: [code], 3: news[:30]} == taken
     assert {} == relieve(bank, Relief()), "its lane is full"
+
+
+def test_a_code_that_is_refused_for_want_of_credit_is_sent_by_its_stand_by(systems: dict[str, System]) -> None:
+    """It would be a dead letter until the top-up; one without a stand-by is."""
+    acme, bank = systems[ACME], systems[BANK]
+    code, alone = take(acme, lane=1), acme.take(lane=1)
+    refused = AttemptOutcome(OutcomeKind.REFUSED, "301", "no credit")
+    claimed = acme.claim(1, [code, alone], "token").claimed
+    acme.settle([Settlement(one, refused, acme.judge(one, refused)) for one in claimed])
+
+    assert {1: [code]} == relieve(bank, Relief())
+    assert [Status.QUEUED, Status.DEAD] == [Status(record(acme, one)["status"]) for one in (code, alone)]
 
 
 def test_what_waits_for_a_retry_moves_too(systems: dict[str, System]) -> None:

@@ -99,10 +99,10 @@ def _ended(kind: OutcomeKind) -> Callable[[System], str]:
     return attempt
 
 
-def _no_credit(system: System) -> str:
+def _redriven(system: System) -> str:
     """A dead letter that an operator puts back: the gateway refused it."""
-    message_id = _refused("301")(system)
-    assert 1 == system.redrive("301")["redriven"]
+    message_id = _refused("107")(system)
+    assert 1 == system.redrive("107")["redriven"]
     return message_id
 
 
@@ -122,7 +122,8 @@ UNSENT: dict[str, Callable[[System], str]] = {
     "a limit was reached": _refused("130"),
     "too fast": _refused("429"),
     "no session": _refused("005"),
-    "no credit, redriven": _no_credit,
+    "no credit": _refused("301"),
+    "refused, redriven": _redriven,
     "our code failed before it left": _failed_before_it_left,
 }
 

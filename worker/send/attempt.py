@@ -298,7 +298,14 @@ class Attempts:
         return settlements
 
     def _judge(self, claimed: Claimed, outcome: AttemptOutcome) -> Settlement:
-        tried = Tried(claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at, claimed.faults)
+        tried = Tried(
+            claimed.message,
+            claimed.attempt,
+            claimed.first_tried_at,
+            claimed.queued_at,
+            claimed.faults,
+            claimed.may_move,
+        )
         now = self._clock.now()
         decision = judge(tried, outcome, self._table, self._patience, now, self._rng, paused=self._breaker.is_open)
         if decision.hold and decision.hold.scope == Scope.CREDENTIALS:

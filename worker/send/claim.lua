@@ -163,9 +163,14 @@ local function left_to_handover(record, id, known)
   return {Claim.early, id}
 end
 
+-- Return whether the stand-by of a message may take it: each attempt so far certainly did not reach the gateway.
+local function may_move(known)
+  return known.stand_by and not known.unsure
+end
+
 local function claimed(id, known, attempt, first, queued_at)
   return {Claim.claimed, id, attempt, first, queued_at, known.accepted, known.body, known.trace or '',
-    known.faults or '0', known.producer or '', known.former_id or ''}
+    known.faults or '0', known.producer or '', known.former_id or '', may_move(known) and '1' or ''}
 end
 
 -- Return whether this is the prober, which may claim one message.
@@ -245,7 +250,7 @@ each(ids, function(i, id)
       local attempt, first = tostring((tonumber(known.attempt) or 0) + 1), known.first or claimed_at
       local queued_at = scores[i] or claimed_at
       furthest = math.max(furthest, tonumber(queued_at))
-      local doubt = known.stand_by and not known.unsure and {Field.unsure, token} or CERTAIN  -- until its answer is recorded
+      local doubt = may_move(known) and {Field.unsure, token} or CERTAIN  -- until its answer is recorded
       move(record, id, known, Status.sending, lease_until, Field.token, token, Field.attempt, attempt, Field.first, first,
         unpack(doubt))
       entries[#entries + 1] = claimed(id, known, attempt, first, queued_at)

@@ -84,6 +84,7 @@ class Claimed:
     trace: str = ""  # the W3C traceparent of its accept, if it is traced
     faults: int = 0  # earlier attempts in which our own code failed
     former_id: str = ""  # the gateway's id of the attempt that ended before the message was returned
+    may_move: bool = False  # to its stand-by, if the gateway refuses this attempt as well
 
     @property
     def id(self) -> str:
@@ -161,7 +162,7 @@ def _read_all(entries: Sequence[Sequence[bytes]], token: str, now: int) -> tuple
 
 
 def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
-    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults, producer, former_id = entry
+    _, raw_id, attempt, first_tried_at, queued_at, accepted_at, body, trace, faults, producer, former_id, moves = entry
     return Claimed(
         _of_producer(body_of(body, raw_id.decode()), producer.decode()),
         token,
@@ -173,6 +174,7 @@ def _claimed(entry: Sequence[bytes], token: str, now: int) -> Claimed:
         trace.decode(),
         int(faults),
         former_id.decode(),
+        bool(moves),
     )
 
 

@@ -44,6 +44,7 @@ class Tried:
     first_tried_at: int
     queued_at: int
     faults: int = 0  # earlier attempts in which our own code failed
+    may_move: bool = False  # its stand-by takes what the gateway refuses because of the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,14 @@ def judge(
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)
             return Decision(Status.IN_DOUBT, at, rule, code=code, text=outcome.text)
+    hold = _hold(tried.message, rule, code, patience.inference, now) if rule.verdict is Verdict.STOP else None
+    if hold and hold.scope is Scope.ACCOUNT and tried.may_move:
+        return _put_back(tried, outcome, rule, code, hold)
     return Decision(
         Status.DEAD,
         now,
         rule,
-        hold=_hold(tried.message, rule, code, patience.inference, now) if rule.verdict is Verdict.STOP else None,
+        hold=hold,
         suppresses=rule.verdict is Verdict.SUPPRESS or rule.strikes > 0,
         code=code,
         text=outcome.text,
