@@ -184,7 +184,13 @@ def _replicas(info: dict[str, Any]) -> Iterator[Finding]:
 
 def _types(client: redis.Redis) -> Iterator[Finding]:
     """Report each key of another type than Threelane's; those that this user may not read are not examined."""
-    for name in wrong_type.find(client):
+    try:
+        found = wrong_type.find(client)
+    except ResponseError as failed:
+        if reply_of(failed):
+            return  # as reported: it is a cluster, for example
+        raise
+    for name in found:
         problem = f"the key {name} is of another type: what needs it fails, and nothing else is the cause"
         step = f"threelane damaged remove {name}, and find out which program wrote it"
         yield Finding(Grade.ERROR, "keys", problem, step)

@@ -382,7 +382,7 @@ def test_the_silence_of_workers_whose_reports_redis_refuses_calls_for_no_restart
     system.sync.config_set("min-replicas-to-write", 1)
     try:
         problem, reason = health.reported(system.sync, "w1", later)
-        findings = [*doctor._workers(system.sync, later, waiting=1)]
+        findings = [*doctor._workers(system.sync, later, 1, system.space)]
     finally:
         system.sync.config_set("min-replicas-to-write", 0)
 

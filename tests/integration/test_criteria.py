@@ -13,12 +13,13 @@ from tests.whole_line import whole_line
 from threelane import Status
 from threelane.interfaces.command import criteria
 from threelane.interfaces.command.criteria import sentence
-from threelane.store import find
+from threelane.store import find, keys
 from threelane.store.find import CRITERIA, Filter, InvalidCriterion
+from threelane.store.record import Field
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
 
 SELECTING = {  # command -> what it selects by
-    "list": {*criteria.WAITING, "client_message_id", "status"},
+    "list": {*criteria.WAITING, "client_message_id", "status", "account"},
     "cancel": set(criteria.WAITING),
     "schedule list": set(criteria.WAITING),
     "dead list": set(criteria.OF_DEAD),
@@ -38,6 +39,7 @@ ONE = {  # what the message has that is looked for; the other one has something 
     "status": "dead",
     "code": "113",
     "owner": "producer",
+    "account": "default",
 }
 
 
@@ -55,6 +57,7 @@ def test_each_criterion_is_another_argument_of_the_script(system: System) -> Non
     wanted = system.draft(**named, tags=["x", "promo"], client_message_id=ONE["client_message_id"])
     other = system.draft(batch="b2", tags=["y"], producer="bank", lane=3, client_message_id="other4711")
     system.accept([wanted, other])
+    system.sync.hset(keys.record(other.message.id), Field.ACCOUNT, "marketing")
     system.attempt(wanted.message.id, AttemptOutcome(OutcomeKind.REFUSED, code="113"), lane=2)
 
     assert list(CRITERIA) == list(ONE)

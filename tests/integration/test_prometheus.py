@@ -24,7 +24,7 @@ from tests.servers import allow_repeats, wait_until
 from threelane import Producer, ProducerSettings
 from threelane.demo.child import Child
 from threelane.demo.stack import Stack
-from threelane.operations.catalogue import LABELS, METRICS, of_series
+from threelane.operations.catalogue import LABELS, METRICS, Where, of_series
 from threelane.store import budgets, keys, registry
 from threelane.store.budgets import Budget
 from threelane.store.tally import Count
@@ -144,7 +144,7 @@ def _queries() -> Iterator[tuple[str, str]]:
 def test_every_exported_metric_is_in_the_catalogue(scene: Scene) -> None:
     """Names and labels, of every process; and their labels have only allowed values."""
     own = re.compile(r"^(process|python)_")
-    for page in scene.pages.values():
+    for process, page in scene.pages.items():
         for family in text_string_to_metric_families(urlopen(page).read().decode()):
             if own.match(family.name):
                 continue
@@ -153,7 +153,7 @@ def test_every_exported_metric_is_in_the_catalogue(scene: Scene) -> None:
                     continue
                 known = of_series(sample.name)
                 assert known, sample.name
-                assert set(known.labels) == set(sample.labels) - {"le"}, sample.name
+                assert set(known.labels_of(Where(process))) == set(sample.labels) - {"le"}, sample.name
                 for label, value in sample.labels.items():
                     assert label == "le" or value in LABELS[label].known or LABELS[label].others, sample
 

@@ -172,7 +172,7 @@ def _written(shown: Any) -> str:
 def _missing(output: str, expected: list[str]) -> list[str]:
     """Return the values of which a word is missing, or in pieces."""
     words = output.split()
-    return [one for one in expected if not set(one.split()) <= {*words, *(word.rstrip(",;") for word in words)}]
+    return [one for one in expected if not set(one.split()) <= {*words, *(word.rstrip(",;:") for word in words)}]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,8 @@ from threelane.store import keys
 from threelane.store.keys import Space, space_of
 
 ACME, DEFAULT = space_of("acme"), keys.HERE
+READ_OF_OTHERS = {keys.HOLDS, keys.WAITING, *keys.QUEUED.values(), *keys.DUE.values()}
+"""What a worker reads of an account that cannot send, to see whether it is the stand-by of what waits there."""
 END = "the end of the test"
 
 
@@ -91,7 +93,7 @@ def test_a_worker_of_an_account_sends_its_messages_and_touches_no_other_account(
 
     own = {one for one in names if one.startswith(keys.PREFIX) and keys.kind(one).by_account}
     assert own
-    assert [] == [one for one in own if not one.endswith("@acme")]
+    assert READ_OF_OTHERS >= {one for one in own if not one.endswith("@acme")}
     assert not {keys.queue(lane) for lane in keys.LANES} & names
     assert rabbit.wanted() or {"sms.1@acme", "sms.2@acme", "sms.3@acme"} <= names
     assert ("queued", [waits.encode()]) == (status(client, waits), client.zrange(keys.QUEUED[1], 0, -1))

@@ -106,14 +106,14 @@ def judge(
         case Verdict.UNSURE:
             at = now + int(patience.first_probe_seconds * 1000)
             return Decision(Status.IN_DOUBT, at, rule, code=code, text=outcome.text)
-    hold = _hold(tried.message, rule, code, patience.inference, now) if rule.verdict is Verdict.STOP else None
-    if hold and hold.scope is Scope.ACCOUNT and tried.may_move:
-        return _put_back(tried, outcome, rule, code, hold)
+    evidence = _hold(tried.message, rule, code, patience.inference, now) if rule.verdict is Verdict.STOP else None
+    if evidence and evidence.scope == Scope.ACCOUNT and tried.may_move:
+        return _put_back(tried, outcome, rule, code, evidence)
     return Decision(
         Status.DEAD,
         now,
         rule,
-        hold=hold,
+        hold=evidence,
         suppresses=rule.verdict is Verdict.SUPPRESS or rule.strikes > 0,
         code=code,
         text=outcome.text,
