@@ -47,7 +47,9 @@ def main() -> int:
     parser.add_argument("--restarts", type=int, default=6)
     parser.add_argument("--show", choices=sorted(SHOWS), help="play a scenario: see tests/chaos/shows")
     parser.add_argument(
-        "--kinds", default="", help="of --show 4, 5 or credentials: some of its scenes, separated by commas"
+        "--kinds",
+        default="",
+        help="of --show 4, 5 or credentials: some of its scenes, separated by commas; of accounts: kills",
     )
     options = parser.parse_args()
     if options.show:
