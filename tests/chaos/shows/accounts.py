@@ -37,7 +37,7 @@ LONG_TEXT, LONG_EVERY = NEWS_TEXT * 50, 7  # two parts
 LONGEST_SECONDS = 600.0
 MOST_BEFORE_A_CODE = 0.1  # of the newsletters of other accounts that waited
 DEVIATIONS = 5  # of the share of an account by weight
-KILLS, KILL_SECONDS, OF_REDIS = "kills", 1.5, 4  # so often, and every fourth time Redis
+KILLS, MOST_KILLS, KILL_SECONDS, OF_REDIS = "kills", 20, 3.0, 4  # so many, so often, and every fourth of Redis
 LATENCY_MS = 80  # of all responses, with kills
 
 
@@ -105,7 +105,7 @@ class Accounts(Several):
         super().__init__(scale, environment, accounts, routes, WORKERS)
         self.by_route: dict[str, str] = {}  # message -> its route
         self.kills: Counter[str] = Counter()
-        self._is_killing = kills
+        self._most_kills = MOST_KILLS if kills else 0
         self._killed_at = time.monotonic()
 
     def send_routes(self, number: int, only: str = "") -> list[str]:
@@ -131,7 +131,7 @@ class Accounts(Several):
         return wait(holds, seconds)
 
     def _kill(self) -> None:
-        if not self._is_killing or time.monotonic() < self._killed_at + KILL_SECONDS:
+        if self.kills.total() >= self._most_kills or time.monotonic() < self._killed_at + KILL_SECONDS:
             return
         if self.kills.total() % OF_REDIS == OF_REDIS - 1:
             self.kill_redis()
