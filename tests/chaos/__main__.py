@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import ledger, script
-from tests.chaos.shows import accounts, credentials, frozen, hidden, lookups, newsletter, outage, stage
+from tests.chaos.shows import accounts, credentials, frozen, hidden, lookups, newsletter, outage, rates, stage, stand_by
 from tests.chaos.world import LOOK_UP, World
 from threelane.contract.features import able
 from threelane.contract.gateways import declared
@@ -33,6 +33,8 @@ SHOWS = {
     "accounts": accounts.play,
     "credentials": credentials.play,
     "frozen": frozen.play,
+    "rates": rates.play,
+    "stand-by": stand_by.play,
 }
 
 

@@ -29,6 +29,7 @@ from threelane.store.status import MessageStatus
 
 WAITING = (Status.SCHEDULED, Status.QUEUED, Status.SENDING, Status.IN_DOUBT)
 PAGE = 1000
+LONGEST_ANSWER_SECONDS = 60  # of Redis: the machine is busy
 
 
 class Several:
@@ -67,7 +68,8 @@ class Several:
             self.client = redis.Redis.from_url(self.stack.redis_url)
             allow_repeats(self.client)
             settings = {name: self.stack.environment[f"THREELANE_{name.upper()}"] for name in ("prices", "gateway")}
-            self.producer = Producer(ProducerSettings(redis_url=self.stack.redis_url, **settings))
+            url, patient = self.stack.redis_url, LONGEST_ANSWER_SECONDS
+            self.producer = Producer(ProducerSettings(redis_url=url, redis_timeout_seconds=patient, **settings))
         except BaseException:
             self._stop()
             raise
