@@ -171,7 +171,7 @@ def judge(report: Report, stage: Accounts, stopped: Mapping[str, MessageStatus],
     moved = {one: diverted.parse(values[1]) for one, values in stored_fields.items() if values[1]}
     first = {one: move.account if (move := moved.get(one)) else account_of[one] for one in ids}
     ledgers = stage.ledgers()
-    known = {one.id for one in records.values() if one.status is Status.UNKNOWN and stage.kills}
+    known = {one.id for one in records.values() if one.status is Status.IN_DOUBT and not stage.can_look_up}
 
     report.count("accepted", len(ids))
     if stage.kills:
@@ -180,6 +180,7 @@ def judge(report: Report, stage: Accounts, stopped: Mapping[str, MessageStatus],
     report.limit("without the name of their route", sum(stored_fields[one][3] != stage.by_route[one] for one in ids), 0)
     limit_copies(report, stage, ledgers, known=known)
     report.limit("at the gateway of another account than their record's", _elsewhere(ledgers, account_of), 0)
+    report.count("in doubt until their validity ends, for want of a look-up", len(known))
     report.limit("not delivered", sum(one.status is not Status.DELIVERED for one in records.values()) - len(known), 0)
 
     waited = Counter(stage.by_route[one] for one, was in stopped.items() if was.status not in {*AT_REST, Status.SENT})
@@ -195,7 +196,8 @@ def judge(report: Report, stage: Accounts, stopped: Mapping[str, MessageStatus],
 
     _limit_codes(report, stage, ledgers, codes, records)
     for name in stage.spaces:
-        limit_money(report, stage, name, ledgers[name], [one for one in ids if account_of[one] == name], records)
+        own = [one for one in ids if account_of[one] == name and one not in known]
+        limit_money(report, stage, name, ledgers[name], own, records)
         most = RATES[name] * (1 + BURST_SECONDS + SLACK) + 1
         arrived = busiest_second(stage.arrivals(name))
         report.limit(f"  parts that arrived in its busiest second, from {WORKERS[name]} workers", arrived, most)

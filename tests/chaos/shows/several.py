@@ -15,9 +15,11 @@ import redis
 
 from tests.chaos.shows.report import Report
 from tests.chaos.shows.stage import Scale, wait
+from tests.chaos.world import LOOK_UP
 from tests.servers import allow_repeats
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.contract.accounts.account import DEFAULT
+from threelane.contract.features import able
 from threelane.demo.accounts import AccountAtSandbox
 from threelane.demo.child import Child
 from threelane.demo.reconcile import reconcile
@@ -54,6 +56,7 @@ class Several:
         self.stack = Stack(Path(self._folder.name) / "stack", seeded[DEFAULT].sandbox, environment, more, routes)
         self.spaces = {name: HERE if name == DEFAULT else space_of(name) for name in accounts}
         self.workers = workers
+        self.can_look_up = able(LOOK_UP, scale.gateway)
         self.parts: dict[str, int] = {}  # of each accepted message
         self._rng = Random(scale.seed)
         self._running: dict[str, Child] = {}
@@ -116,8 +119,12 @@ class Several:
         return self._indexed(account, *WAITING)
 
     def moving(self) -> int:
-        """Return how many messages have no final state; dead letters count, since there should be none."""
-        found = sum(self._indexed(account, *WAITING, Status.SENT) for account in self.spaces)
+        """Return how many messages have no final state; dead letters count, since there should be none.
+
+        Without a look-up, what is in doubt and was not taken waits for the end of its validity: it does not count.
+        """
+        states = [one for one in (*WAITING, Status.SENT) if self.can_look_up or one is not Status.IN_DOUBT]
+        found = sum(self._indexed(account, *states) for account in self.spaces)
         return found + int(self.client.zcard(keys.DEAD))
 
     def _indexed(self, account: str, *states: Status) -> int:

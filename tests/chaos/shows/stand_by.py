@@ -15,14 +15,12 @@ from rich.console import Console
 from tests.chaos.shows.report import Report
 from tests.chaos.shows.several import Several, limit_copies, limit_money
 from tests.chaos.shows.stage import CODE_TEXT, NEWS_TEXT, Scale, wait
-from tests.chaos.world import LOOK_UP
 from threelane.contract.accounts.account import DEFAULT
-from threelane.contract.features import able
 from threelane.demo.accounts import AccountAtSandbox
 from threelane.store import diverted
 from threelane.store.states import Status
 
-MESSAGES, LEAKY = 1_000, "leaky"
+MESSAGES, LEAST, LEAKY = 1_000, 600, "leaky"  # with fewer, nothing waits any more when a trouble begins
 RATES = {DEFAULT: 100, LEAKY: 40}  # parts a second
 WORKERS = {DEFAULT: 1, LEAKY: 3}
 LOST = {"do": "lose_answer", "times": None, "probability": 0.05}
@@ -51,7 +49,7 @@ TROUBLES: dict[str, Trouble] = {
 
 def play(scale: Scale, console: Console, _kinds: Sequence[str] = ()) -> bool:
     """Play it; returns whether no message was taken by both accounts, nor twice by one."""
-    number = max(100, int(MESSAGES * scale.messages))
+    number = max(LEAST, int(MESSAGES * scale.messages))
     with StandBy(scale) as stage:
         for trouble in TROUBLES.values():
             stage.send(stage.messages(number // len(TROUBLES)))
@@ -60,7 +58,7 @@ def play(scale: Scale, console: Console, _kinds: Sequence[str] = ()) -> bool:
             time.sleep(TROUBLE_SECONDS)
             stage.calm()
             time.sleep(CALM_SECONDS)
-        wait(lambda: not stage.moving(), LONGEST_SECONDS)
+        wait(lambda: not stage.moving() and not sum(map(stage.waiting, stage.spaces)), LONGEST_SECONDS)
         report = Report(f"{number} messages, 5 % of answers lost, a stand-by, API {scale.gateway}")
         _judge(report, stage)
     return report.show(console)
@@ -76,7 +74,6 @@ class StandBy(Several):
             LEAKY: AccountAtSandbox({"parts_per_second": RATES[LEAKY]}, {"credit": "10000"}),
         }
         super().__init__(scale, environment, accounts, ROUTE, WORKERS)
-        self.can_look_up = able(LOOK_UP, scale.gateway)
 
     def messages(self, number: int) -> list[dict[str, Any]]:
         """Return further messages; without a look-up, one in doubt is unknown when its validity has ended."""
