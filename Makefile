@@ -59,8 +59,8 @@ test-errors: $(VENV)/dev  ## run the tests in which a real Redis or RabbitMQ giv
 test-attacks: $(VENV)/dev  ## run the attacks of somebody with one API key, an address of Redis, or nothing
 	$(BIN)/python -m pytest -n 2 -m attack -rs tests/attack $(ARGS)
 
-test-slow: $(VENV)/dev  ## run the tests that take seconds of CPU for one case of several
-	$(BIN)/python -m pytest -n 3 -m slow -rs tests $(ARGS)
+test-slow: $(VENV)/dev  ## run the tests that kill processes, and those that take seconds of CPU for one case of several
+	$(BIN)/python -m pytest -n 4 -m slow -rs tests $(ARGS)
 
 interop: $(VENV)/dev  ## run published clients of Clickatell against the sandbox; needs PyPI, npm and Node.js; ARGS="--write" writes docs/interop.md
 	$(BIN)/python -m tests.interop $(ARGS)

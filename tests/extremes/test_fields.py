@@ -19,6 +19,8 @@ from threelane.contract.message import Draft, Message
 from threelane.contract.refusal import Code, Refusal
 from threelane.contract.text import Encoding
 
+pytestmark = pytest.mark.slow
+
 PLAIN = {"to": "27831234567", "text": "00480069"}  # also valid as the hexadecimal digits of another encoding
 BESIDE: tuple[dict[str, Any], ...] = (  # what a field may need besides, or replaces
     {},

@@ -13,6 +13,8 @@ from threelane.contract.fields import BY_SPELLING
 from threelane.contract.message import Draft
 from threelane.sandbox.running import Running
 
+pytestmark = pytest.mark.slow
+
 FIELD = BY_SPELLING["client_message_id"]
 
 

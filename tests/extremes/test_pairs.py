@@ -10,12 +10,13 @@ import pytest
 
 from tests.extremes.exchange import Intake, Outside, parameter
 from tests.extremes.test_fields import APIS, PLAIN, beside, edges, given, shown
-from tests.slow import also_slow
 from threelane.contract import message as messages
 from threelane.contract.fields import FIELDS, FieldSpec
 from threelane.contract.gateways import declared
 from threelane.contract.message import Draft, Message
 from threelane.sandbox.running import Running
+
+pytestmark = pytest.mark.slow
 
 FEW = 4  # values of a field in pairs: the ends of what is accepted, and the rest evenly
 _ALONE: dict[tuple[str, str], list[Any]] = {}
@@ -50,7 +51,7 @@ def together(one: FieldSpec, value: Any, other: FieldSpec, second: Any) -> dict[
     return {**PLAIN, **beside(one.name), **beside(other.name), one.name: value, other.name: second}
 
 
-@pytest.mark.parametrize("api", [*APIS[:1], *also_slow(*APIS[1:])], indirect=True)
+@pytest.mark.parametrize("api", APIS, indirect=True)
 @pytest.mark.parametrize("field", ON_A_WIRE, ids=lambda field: field.name)
 def test_two_valid_fields_together_are_taken_if_intake_accepts_them(
     intake: Intake, outside: Outside, sandbox: Running, field: FieldSpec

@@ -20,6 +20,8 @@ from threelane.contract.text import Encoding
 from threelane.sandbox.running import Running
 from threelane.sandbox.text import TextEncoding
 
+pytestmark = pytest.mark.slow
+
 LETTERS = ("a", "{", "é", "Δ", "ç", "ж", "😀", "a{", "a😀", "é€", "a\n", "a\f")
 """One or two letters, repeated: each alphabet, its pairs, and what an encoding of the wire could change."""
 HEADERS = ("", "00", "06050415810000", f"{69:02x}" + "00" * 69)

@@ -15,6 +15,8 @@ from threelane.contract import schedule
 from threelane.contract.message import Draft, Message
 from threelane.contract.refusal import Refusal
 
+pytestmark = pytest.mark.slow
+
 DAYS = 24 * 3600
 DELAYS = [0, 1, 60, 3600, 1 * DAYS, 5.9 * DAYS, 6.1 * DAYS, 6.9 * DAYS, schedule.HORIZON / 1000 - 60]
 """Seconds, the last a minute before the greatest: a moment passes between intake and gateway."""

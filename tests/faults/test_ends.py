@@ -15,7 +15,6 @@ import redis
 from tests.integration.conftest import SECRET, Workers, log_of, taken, threelane_child
 from tests.rabbit import ONLY_THERE, RabbitServer
 from tests.servers import RedisServer, freeze, wait_until
-from tests.slow import also_slow
 from threelane import Producer, ProducerSettings, Status
 from threelane.demo.child import Child
 from threelane.runtime.exits import Exit
@@ -24,6 +23,8 @@ from threelane.store import keys
 from threelane.worker.fetch import transport
 from threelane.worker.process.broker import application
 from threelane.worker.process.settings import WorkerSettings
+
+pytestmark = pytest.mark.slow
 
 CALL_SECONDS = 2
 RECORD_SECONDS = 15  # as docs/operations.md states
@@ -95,7 +96,7 @@ def ended(child: Child, *numbers: signal.Signals) -> int:
     return child.process.wait(CALL_SECONDS + RECORD_SECONDS + LOAD_SECONDS)
 
 
-@pytest.mark.parametrize(("lease_seconds", "harm"), [(5, killed), pytest.param(60, frozen, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("lease_seconds", "harm"), [(5, killed), (60, frozen)])
 def test_a_result_that_cannot_be_recorded_does_not_hold_the_end(
     harm: Harm, own_redis: RedisServer, worker: Child, sandbox: Running, tmp_path: Path
 ) -> None:
@@ -143,7 +144,7 @@ def test_a_hanging_gateway_does_not_hold_the_end(own_redis: RedisServer, worker:
 
 
 @pytest.mark.parametrize("command", ["api", "callbacks", "webhooks", "exporter"])
-@pytest.mark.parametrize("numbers", [THREE_SIGNALS, *also_slow(ONE_SIGNAL)], ids=["three-signals", "one-signal"])
+@pytest.mark.parametrize("numbers", [THREE_SIGNALS, ONE_SIGNAL], ids=["three-signals", "one-signal"])
 @pytest.mark.parametrize("harm", [frozen, killed])
 def test_an_endpoint_ends_with_0_while_redis_is_away(
     command: str, numbers: Signals, harm: Harm, own_redis: RedisServer, tmp_path: Path
@@ -166,7 +167,7 @@ def test_an_endpoint_ends_with_0_while_redis_is_away(
 
 @pytest.mark.parametrize(
     "numbers",
-    [(signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP), *also_slow((signal.SIGINT,))],
+    [(signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP), (signal.SIGINT,)],
     ids=lambda numbers: "-".join(one.name for one in numbers),
 )
 def test_any_number_of_stop_signals_is_one_graceful_stop_of_a_worker(

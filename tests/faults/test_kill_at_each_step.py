@@ -28,7 +28,7 @@ from threelane.store import keys
 from threelane.store.status import MessageStatus
 
 Until = Callable[..., MessageStatus]
-pytestmark = pytest.mark.main_job
+pytestmark = [pytest.mark.main_job, pytest.mark.slow]
 TO = "27999500001"
 QUICK = {
     "doubt_delays_seconds": "0.3,0.5",

@@ -20,6 +20,8 @@ from threelane.demo.child import Child
 from threelane.sandbox.running import Running
 from threelane.store import keys
 
+pytestmark = pytest.mark.slow
+
 CODES = 200
 FAULTY = "redis://127.0.0.1:1/0"
 
@@ -83,7 +85,7 @@ def all_taken(sandbox: Running, codes: Sequence[str]) -> bool:
     return taken(sandbox).keys() >= set(codes)
 
 
-@pytest.mark.parametrize("share", [pytest.param(0.5, marks=pytest.mark.slow), 1.0])
+@pytest.mark.parametrize("share", [0.5, 1.0])
 def test_codes_whose_nudges_are_lost_at_random_are_claimed_by_the_second_look(
     producer: Producer, workers: Workers, sandbox: Running, client: redis.Redis, share: float
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from tests.integration.conftest import Workers
 from tests.servers import wait_until
 from threelane import Producer
 from threelane.sandbox.running import Running
+
+pytestmark = pytest.mark.slow
 
 NUDGES = 25
 IN_HAND = 16  # a worker has up to eight nudges in hand, and eight that it put back a moment ago: their order is free

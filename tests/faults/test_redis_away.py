@@ -15,10 +15,11 @@ import threelane
 from tests.integration.api import API
 from tests.integration.conftest import Workers, taken, threelane_child
 from tests.servers import RedisServer, wait_until
-from tests.slow import also_slow
 from threelane import Producer, ProducerSettings, Status, Unavailable
 from threelane.sandbox.running import Running
 from threelane.store import keys
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "doubt_delays_seconds": "0.3,0.5",
@@ -113,7 +114,7 @@ def frozen(server: RedisServer) -> None:
     server.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("harm", [killed_and_started_again, *also_slow(frozen)])
+@pytest.mark.parametrize("harm", [killed_and_started_again, frozen])
 def test_an_outage_makes_messages_late_and_neither_lost_nor_doubled(
     own_redis: RedisServer,
     workers_there: Workers,
