@@ -33,8 +33,8 @@ from tests.servers import RedisServer
 from threelane import Producer, ProducerSettings
 from threelane.producer.nudge import Nudger
 from threelane.store import keys
+from threelane.worker.fetch.release import BATCH, RELEASE_SECONDS, release
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.upkeep.release import BATCH, RELEASE_SECONDS, release
 
 CLOCK = "bench:clock"  # the simulated time, ms
 AHEAD = 2 * 3600  # seconds: the first message is due after all are accepted

@@ -21,8 +21,8 @@ from tests.servers import RedisServer
 from threelane import Accepted, Producer, ProducerSettings
 from threelane.producer.nudge import Nudger
 from threelane.store import keys
+from threelane.worker.fetch.release import release
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.upkeep.release import release
 
 LATER = timedelta(hours=2)
 FAR = 4_000_000_000_000  # ms of Unix time: the other members of the set are due in 2096

@@ -118,7 +118,7 @@ def after_settle() -> None:
 
 
 def after_release() -> None:
-    from threelane.worker.upkeep import release
+    from threelane.worker.fetch import release
 
     after(release, "release", when=bool)
 

@@ -19,7 +19,7 @@ from threelane.sandbox.running import Running
 from threelane.store import keys
 from threelane.store.status import MessageStatus
 from threelane.worker.account import balance, credentials, hold
-from threelane.worker.account.hold import REFUSED_MS, Hold
+from threelane.worker.account.hold import REFUSED_MS, Hold, credentials_scope
 from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.readiness import LOGIN, READINESS
 from threelane.worker.send import recover
@@ -111,7 +111,7 @@ def test_a_refused_worker_asks_the_gateway_for_nothing_but_its_login(
 def test_doctor_names_the_workers_with_refused_credentials(system: System) -> None:
     """The operator corrects their settings; it is an error only while no other worker sends."""
     system.sync.zadd(keys.WORKERS, {"bad": system.now, "good": system.now})
-    refused = Hold(credentials.scope_of("0f3c"), "001", "authentication_failed", system.now + REFUSED_MS)
+    refused = Hold(credentials_scope("0f3c"), "001", "authentication_failed", system.now + REFUSED_MS)
     system.run(hold.renew(system.client, refused, system.now))
     report: dict[Any, Any] = {"beat": system.now, "fetched": system.now, "lanes": "1,2,3"}
     system.sync.hset(keys.worker("bad"), mapping=report | {"fingerprint": "0f3c", "not_ready": "login: refused"})
@@ -126,7 +126,7 @@ def test_doctor_names_the_workers_with_refused_credentials(system: System) -> No
 
 def test_the_row_of_refused_credentials_lapses_with_their_last_worker(system: System, context: Any) -> None:
     """Each refused login renews it, since when they were first refused; a rolled password leaves nothing behind."""
-    scope, began = credentials.scope_of(system.settings.fingerprint), system.now
+    scope, began = credentials_scope(system.settings.fingerprint), system.now
     system.run(credentials.log_in(context))
     system.now += 20_000
     system.run(credentials.log_in(context))
@@ -140,7 +140,7 @@ def test_the_row_of_refused_credentials_lapses_with_their_last_worker(system: Sy
 def test_a_worker_that_waits_logs_in_at_once_when_others_are_refused(system: System, context: Any) -> None:
     """The password has probably just changed to its own: its next turn must not wait; the same row counts once."""
     system.run(credentials.log_in(context))
-    turn, others = keys.login(system.settings.fingerprint), credentials.scope_of("0f3c")
+    turn, others = keys.login(system.settings.fingerprint), credentials_scope("0f3c")
     row = hold.decode({others.encode(): hold.encode(Hold(others, "001", "authentication_failed"), 1)}, system.now)
     turns = []
     for _ in range(2):

@@ -15,9 +15,9 @@ from threelane import Status
 from threelane.store import keys
 from threelane.store.find import Filter
 from threelane.worker.dead.redrive import redrive_paced
+from threelane.worker.fetch import release
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.upkeep import release
 from threelane.worker.upkeep.duties import DUTIES
 
 NEWSLETTERS, CODES = 20_000, 20

@@ -33,6 +33,7 @@ from threelane.store.suppression import Entry
 from threelane.worker.dead import redrive as dead_letters
 from threelane.worker.doubt.lapse import lapse
 from threelane.worker.doubt.resolve import resolve
+from threelane.worker.fetch.release import release
 from threelane.worker.gateway.outcome import AttemptOutcome, LookUp, OutcomeKind
 from threelane.worker.inbound.report import StatusReport
 from threelane.worker.policy.legacy import LEGACY
@@ -43,7 +44,6 @@ from threelane.worker.send.defer import defer
 from threelane.worker.send.judge import Decision, Patience, Tried, judge
 from threelane.worker.send.settle import Settlement, settle
 from threelane.worker.upkeep.expire import expire
-from threelane.worker.upkeep.release import release
 from threelane.worker.upkeep.sweep import sweep
 
 START = 1_800_000_000_000

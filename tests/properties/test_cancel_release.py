@@ -26,10 +26,10 @@ from threelane.producer.cancel import Cancelled, CancelResult, cancel
 from threelane.producer.reschedule import Moved
 from threelane.store import keys
 from threelane.store.states import Status
+from threelane.worker.fetch.release import release
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
 from threelane.worker.send.claim import Claimed, claim
 from threelane.worker.send.settle import Settlement
-from threelane.worker.upkeep.release import release
 
 INTERLEAVINGS = int(os.environ.get("THREELANE_INTERLEAVINGS", "4000"))
 A_ROUND = 500  # messages that live at the same time

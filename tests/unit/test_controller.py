@@ -120,5 +120,5 @@ def test_a_broker_that_requires_a_password_is_logged_with_its_remedy_once(
 
     problem = f"Redis requires a password, and {variable} has none: add the user or password (NOAUTH)"
     assert [(f"waits_for_{part}", problem)] == [(line.message, line.fields["problem"]) for line in caplog.records]
-    assert {part: problem} == READINESS.reasons
+    assert problem == READINESS.reasons[part]
     READINESS.clear(part)

@@ -45,11 +45,6 @@ class Login(NamedTuple):
     reason: str = ""
 
 
-def scope_of(fingerprint: str) -> str:
-    """Return the scope of refused credentials among the holds."""
-    return f"{Scope.CREDENTIALS}:{fingerprint}"
-
-
 def read(outcome: AttemptOutcome, table: Table, *, has_balance: bool = True) -> Login:
     """Return what an outcome of a harmless call shows; pure.
 
@@ -94,7 +89,7 @@ async def follow(context: WorkerContext, held: Mapping[str, Held]) -> None:
     When others were just refused, the password may have changed to that of this process: it logs in at once.  Workers
     of older versions hold the account for refused credentials.
     """
-    own = scope_of(context.settings.fingerprint)
+    own = hold.credentials_scope(context.settings.fingerprint)
     scopes = frozenset(scope for scope in held if scope.startswith(f"{Scope.CREDENTIALS}:"))
     others, context.refused_scopes = scopes - context.refused_scopes - {own}, scopes
     if refused := held.get(own):
@@ -144,7 +139,7 @@ async def _accept(context: WorkerContext) -> None:
     """Resume all workers with these credentials."""
     fingerprint = context.settings.fingerprint
     async with context.client.pipeline(transaction=False) as pipe:
-        pipe.hdel(keys.names(context.settings.space).HOLDS, scope_of(fingerprint))
+        pipe.hdel(keys.names(context.settings.space).HOLDS, hold.credentials_scope(fingerprint))
         pipe.delete(_turn(context))  # the others may try at once
         await pipe.execute()
     if READINESS.clear(LOGIN):
@@ -156,7 +151,7 @@ async def _refuse(context: WorkerContext, code: str) -> None:
     cause = _table(context).rule_for(code).reason
     refuse(code, cause)
     now, fingerprint = context.clock.now(), context.settings.fingerprint
-    refused = hold.Hold(scope_of(fingerprint), code, cause, now + hold.REFUSED_MS, fingerprint)
+    refused = hold.Hold(hold.credentials_scope(fingerprint), code, cause, now + hold.REFUSED_MS, fingerprint)
     if await hold.renew(context.client, refused, now, context.settings.space):
         metrics.ALARMS.labels(code, Owner.OPERATOR).inc()
 

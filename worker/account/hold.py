@@ -167,6 +167,11 @@ def next_probe_at(scope: str, held: Held) -> int:
     return held.next_probe
 
 
+def credentials_scope(fingerprint: str) -> str:
+    """Return the scope of refused credentials."""
+    return f"{Scope.CREDENTIALS}:{fingerprint}"
+
+
 def sender_scope(sender: str, to: str) -> str:
     """Return the scope of a sender in the country of a number."""
     return f"{Scope.SENDER}:{sender}:{prices.country(to)}"

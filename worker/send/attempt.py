@@ -19,7 +19,7 @@ from threelane.runtime.clock import Clock
 from threelane.runtime.raised import place_of
 from threelane.store.states import Status
 from threelane.worker.account import credentials
-from threelane.worker.account.hold import Hold, of_producer, scopes_of
+from threelane.worker.account.hold import Hold, credentials_scope, of_producer, scopes_of
 from threelane.worker.fetch.lanes import Lanes
 from threelane.worker.gateway.breaker import Breaker
 from threelane.worker.gateway.context import LastAccepted
@@ -310,7 +310,7 @@ class Attempts:
         decision = judge(tried, outcome, self._table, self._patience, now, self._rng, paused=self._breaker.is_open)
         if decision.hold and decision.hold.scope == Scope.CREDENTIALS:
             fingerprint = self._settings.fingerprint
-            refused = replace(decision.hold, scope=credentials.scope_of(fingerprint), credentials=fingerprint)
+            refused = replace(decision.hold, scope=credentials_scope(fingerprint), credentials=fingerprint)
             decision = replace(decision, hold=refused)
         return Settlement(claimed, outcome, decision)
 

@@ -22,7 +22,7 @@ from threelane.store.keys import BreakerKey, RecordKey
 from threelane.store.readable import UnreadableBody, body_of
 from threelane.store.scripts import script
 from threelane.store.states import Status
-from threelane.worker.account import credentials
+from threelane.worker.account.hold import credentials_scope
 from threelane.worker.gateway.breaking import Breaking, scope_of
 from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.process.settings import WorkerSettings
@@ -133,7 +133,7 @@ async def claim(
         floor=settings.floor(lane),
         schema=message.SCHEMA,
         gateway=scope_of(settings.gateway_fingerprint),
-        credentials=credentials.scope_of(settings.fingerprint),
+        credentials=credentials_scope(settings.fingerprint),
         pass_token=pass_token,
         ids=ids,
     )

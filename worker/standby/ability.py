@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from threelane.store import rows
 from threelane.store.diverted import Why
-from threelane.worker.account import credentials
-from threelane.worker.account.hold import BY_HAND, Held
+from threelane.worker.account.hold import BY_HAND, Held, credentials_scope
 from threelane.worker.gateway import breaking
 from threelane.worker.policy.rule import Scope
 
@@ -64,7 +63,7 @@ def stops(held: Mapping[str, Held]) -> dict[str, Held]:
 
 
 def _why(worker: Reporting, held: Mapping[str, Held], absent_ms: int) -> Why | None:
-    if credentials.scope_of(worker.fingerprint) in held:
+    if credentials_scope(worker.fingerprint) in held:
         return Why.REFUSED_LOGIN
     if worker.fault or breaking.scope_of(worker.gateway) in held:
         return Why.UNREACHABLE

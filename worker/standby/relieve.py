@@ -24,13 +24,13 @@ from threelane.store.waiting import Cause
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.fetch import lanes
+from threelane.worker.fetch.release import BATCH, release
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.process.settings import WorkerSettings
 from threelane.worker.standby.ability import Reporting, is_absent, stops, why_unable
 from threelane.worker.standby.take_over import Terms, take_over
-from threelane.worker.upkeep.release import BATCH, release
 
 ROUND_SECONDS = 0.5
 TURN_MS = 450

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threelane.worker.account import credentials, requests
 from threelane.worker.doubt import hurry, lapse, resolve, sample
-from threelane.worker.fetch import held, look, reserved
+from threelane.worker.fetch import held, look, release, reserved
 from threelane.worker.gateway import keep_alive
 from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process import probe
@@ -22,7 +22,6 @@ from threelane.worker.upkeep import (
     forget_waits,
     pauses,
     publish_ceiling,
-    release,
     sweep,
 )
 
