@@ -29,7 +29,7 @@ from tests.integration.http_api import Api, Response, wide_key
 from tests.integration.test_callbacks import attempted
 from tests.integration.test_console import addresses
 from tests.layout import FOLDERS
-from tests.servers import threelane, wait_until
+from tests.servers import allow_repeats, threelane, wait_until
 from tests.slow import also_slow
 from tests.two_accounts import BULK
 from tests.watch import VOUCHER
@@ -153,7 +153,6 @@ def test_users_that_show_accounts_may_read_each_of_them(guarded: GuardedRedis) -
     two_accounts.publish(admin)
     two_accounts.hold_account(admin, BULK)
     now = int(admin.time()[0]) * 1000
-    before = guarded.refusals()
     try:
         with redis.Redis.from_url(guarded.plain_url_of("exporter")) as exporter:
             held = [
@@ -171,9 +170,10 @@ def test_users_that_show_accounts_may_read_each_of_them(guarded: GuardedRedis) -
             assert [] == [one.detail for one in findings if "not examined" in one.detail]
         with redis.Redis.from_url(guarded.plain_url_of("reader")) as reader:
             assert [] == [*find.search(reader, Filter(status="scheduled"))]
-        assert before == guarded.refusals()
+        assert (DANGEROUS if guarded.commands else set()) >= {one.partition(" ")[2] for one in guarded.refusals()}
     finally:
         admin.flushdb()
+        allow_repeats(admin)
 
 
 @pytest.mark.slow

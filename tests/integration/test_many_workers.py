@@ -84,7 +84,7 @@ def test_five_workers_of_a_host_share_the_work_and_are_watched_each_on_its_own(
     exporter = threelane_child("exporter", tmp_path, default.environment | {"THREELANE_METRICS_PORT": "0"})
     default.children.append(exporter)
     with urllib.request.urlopen(exporter.event("metrics")["url"], timeout=20) as response:
-        assert "threelane_workers 5.0" in response.read().decode()
+        assert 'threelane_workers{account="default"} 5.0' in response.read().decode()
 
     freeze(default.children[2].process)
     try:
