@@ -380,8 +380,9 @@ USERS = (
             *(f"worker/reply/{one}" for one in ("reply", "reply_part")),
             *(
                 f"worker/upkeep/{one}"
-                for one in ("adopt", "erase", "expire", "forget", "forget_waits", "release", "report", "sweep")
+                for one in ("adopt", "erase", "expire", "forget", "forget_waits", "report", "sweep")
             ),
+            "worker/fetch/release",
             "producer/accept",
             *PAUSE,
             "worker/dead/redrive",
