@@ -20,9 +20,8 @@ from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
 from threelane.worker.policy.rule import Scope
 from threelane.worker.process.identity import SILENT_MS
-from threelane.worker.standby.ability import ABSENT_MS, Reporting, why_unable
+from threelane.worker.standby.ability import ABSENT_MS, REPORTED, Reporting, by_account, why_unable
 
-_REPORTED = ("account", "gateway", "fingerprint", "fault", "no_login")
 _UNFINISHED = (Status.SCHEDULED, Status.PAUSED, Status.SENDING, Status.IN_DOUBT)
 
 
@@ -113,8 +112,4 @@ def _sizes(client: redis.Redis, space: Space, name: str) -> tuple[dict[tuple[Sta
 
 
 def _reports(client: redis.Redis, now: int) -> dict[str, list[Reporting]]:
-    found: dict[str, list[Reporting]] = {}
-    for values in rows.reports(client, rows.workers(client, now - SILENT_MS), _REPORTED):
-        account, *rest = map(rows.text, values)
-        found.setdefault(account, []).append(Reporting(*rest))
-    return found
+    return by_account(rows.reports(client, rows.workers(client, now - SILENT_MS), REPORTED))

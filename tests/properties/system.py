@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -300,6 +300,18 @@ def open_system(server: RedisServer, **changes: Any) -> Iterator[System]:
     finally:
         made.close()
         loop.close()
+
+
+@contextmanager
+def open_accounts(server: RedisServer, names: Sequence[str]) -> Iterator[dict[str, System]]:
+    """Yield a system for each account on one Redis, each with ids of its own."""
+    with ExitStack() as opened:
+        made = {}
+        for place, account in enumerate(names):
+            changes: dict[str, Any] = {"account": account, "parts_per_second": 1_000, "look_ups_per_second": 1_000}
+            made[account] = opened.enter_context(open_system(server, doubt_delays_seconds=(5,), **changes))
+            made[account]._drafts = 1_000 * place
+        yield made
 
 
 def reached(outcome: AttemptOutcome) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from random import Random
 from typing import Any
 from unittest import mock
@@ -12,7 +11,7 @@ import msgspec
 import pytest
 import redis
 
-from tests.properties.system import Glance, System, open_system
+from tests.properties.system import Glance, System, open_accounts
 from tests.servers import RedisServer
 from threelane.contract.message import OF_ACCOUNT
 from threelane.producer.cancel import CancelResult
@@ -50,12 +49,7 @@ OF_ITS_ACCOUNT = ("account", "schema")
 def systems(redis_server: RedisServer, client: redis.Redis) -> Iterator[dict[str, System]]:
     """Systems of three accounts on one Redis, each with ids of its own."""
     assert client.ping()
-    with ExitStack() as opened:
-        made = {}
-        for place, account in enumerate(("", ACME, BANK)):
-            changes: dict[str, Any] = {"account": account, "parts_per_second": 1_000, "look_ups_per_second": 1_000}
-            made[account] = opened.enter_context(open_system(redis_server, doubt_delays_seconds=(5,), **changes))
-            made[account]._drafts = 1_000 * place
+    with open_accounts(redis_server, ("", ACME, BANK)) as made:
         yield made
 
 

@@ -6,7 +6,7 @@ person set, who may want these messages stopped, whichever account would send th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from threelane.store import rows
@@ -20,6 +20,8 @@ ABSENT_MS = 30_000
 SHORT_MS = 5_000
 """A hold that is over before this is waited for, as that of a rate limit."""
 _OF_PERSONS = (BY_HAND, rows.CODE)
+REPORTED = (rows.ACCOUNT, "gateway", "fingerprint", "fault", "no_login")
+"""The fields of a worker's report from which a Reporting is made."""
 
 
 class Reporting(NamedTuple):
@@ -32,6 +34,15 @@ class Reporting(NamedTuple):
     fingerprint: str
     fault: str = ""
     no_login: str = ""
+
+
+def by_account(reports: Iterable[Sequence[bytes | None]]) -> dict[str, list[Reporting]]:
+    """Return reports, each the values of REPORTED, by account as keys have it."""
+    found: dict[str, list[Reporting]] = {}
+    for values in reports:
+        account, *rest = map(rows.text, values)
+        found.setdefault(account, []).append(Reporting(*rest))
+    return found
 
 
 def is_absent(workers: Collection[Reporting]) -> bool:

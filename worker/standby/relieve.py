@@ -29,7 +29,7 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.standby.ability import Reporting, is_absent, stops, why_unable
+from threelane.worker.standby.ability import REPORTED, Reporting, by_account, is_absent, stops, why_unable
 from threelane.worker.standby.take_over import Terms, take_over
 
 ROUND_SECONDS = 0.5
@@ -39,7 +39,6 @@ ROOM_SECONDS = 10  # of the rate: no more waits in the lane of the stand-by
 MOST = 1_000  # messages of a lane in one round
 UNKNOWN = 2**62  # millionths of a credit
 PAGE, PAGES = 250, 8  # ids of a lane that one round looks at
-_FIELDS = ("account", "gateway", "fingerprint", "fault", "no_login")
 
 
 class _Unable(NamedTuple):
@@ -166,14 +165,10 @@ async def _reports(client: redis.asyncio.Redis, now: int) -> dict[str, list[Repo
     workers = [keys.worker(rows.text(name)) for name in found or ()]
     async with client.pipeline(transaction=False) as pipe:
         for one in workers:
-            pipe.hmget(one, _FIELDS)
+            pipe.hmget(one, REPORTED)
         replies = await pipe.execute(raise_on_error=False)
-    reports: dict[str, list[Reporting]] = {}
-    for one, reply in zip(workers, replies, strict=True):
-        if values := rows.known(one, reply, None):
-            account, *rest = map(rows.text, values)
-            reports.setdefault(account, []).append(Reporting(*rest))
-    return reports
+    known = (rows.known(one, reply, None) for one, reply in zip(workers, replies, strict=True))
+    return by_account(values for values in known if values)
 
 
 async def _with_messages(client: redis.asyncio.Redis, spaces: Sequence[Space], now: int) -> list[Space]:

@@ -14,10 +14,10 @@ from urllib.request import Request, urlopen
 import redis
 
 from tests.chaos.shows.report import Report
-from tests.chaos.shows.stage import Scale, wait
+from tests.chaos.shows.stage import Scale, all_accepted, wait
 from tests.chaos.world import LOOK_UP
 from tests.servers import allow_repeats
-from threelane import Accepted, Producer, ProducerSettings
+from threelane import Producer, ProducerSettings
 from threelane.contract.accounts.account import DEFAULT
 from threelane.contract.features import able
 from threelane.demo.accounts import AccountAtSandbox
@@ -89,10 +89,7 @@ class Several:
 
     def send(self, messages: Iterable[Mapping[str, Any]]) -> list[str]:
         """Send messages, and return their ids."""
-        results = self.producer.send_many(messages)
-        refused = [one for one in results if not isinstance(one, Accepted)]
-        assert not refused, refused[:3]
-        found = [one for one in results if isinstance(one, Accepted)]
+        found = all_accepted(self.producer, messages)
         self.parts |= {one.id: one.parts for one in found}
         return [one.id for one in found]
 

@@ -122,10 +122,7 @@ class Stage:
 
     def send(self, messages: Iterable[Mapping[str, Any]]) -> list[str]:
         """Send messages, and return their ids."""
-        results = self.producer.send_many(messages)
-        refused = [one for one in results if not isinstance(one, Accepted)]
-        assert not refused, refused[:3]
-        return [one.id for one in results if isinstance(one, Accepted)]
+        return [one.id for one in all_accepted(self.producer, messages)]
 
     def statuses(self, ids: Iterable[str]) -> dict[str, MessageStatus]:
         """Return the records of messages by id."""
@@ -178,6 +175,14 @@ class Stage:
         for one in self.ledger():
             found.setdefault(one["client_id"], one["taken_at"])
         return found
+
+
+def all_accepted(producer: Producer, messages: Iterable[Mapping[str, Any]]) -> list[Accepted]:
+    """Send messages, of which none may be refused."""
+    results = producer.send_many(messages)
+    refused = [one for one in results if not isinstance(one, Accepted)]
+    assert not refused, refused[:3]
+    return [one for one in results if isinstance(one, Accepted)]
 
 
 def wait(predicate: Callable[[], Any], seconds: float, every: float = 0.25) -> bool:
