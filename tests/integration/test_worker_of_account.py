@@ -37,7 +37,7 @@ def touched(server: RedisServer) -> Iterator[set[str]]:
     began = threading.Event()
 
     def follow() -> None:
-        with redis.Redis(port=server.port).monitor() as monitor:
+        with redis.Redis(port=server.port, socket_timeout=None).monitor() as monitor:  # a start takes a while
             began.set()
             for seen in monitor.listen():
                 name, *words = seen["command"].split(" ")

@@ -97,7 +97,8 @@ class Watched:
 
     def _follow(self) -> None:
         script, declared = "", set[str]()
-        with redis.Redis(port=self._client.connection_pool.connection_kwargs["port"]).monitor() as monitor:
+        port = self._client.connection_pool.connection_kwargs["port"]
+        with redis.Redis(port=port, socket_timeout=None).monitor() as monitor:
             self._began.set()
             for seen in monitor.listen():
                 name, *words = seen["command"].split(" ")
