@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import redis
+from msgspec import Struct
 from redis.exceptions import RedisError
 
 from threelane.contract import countries, message, phone, prices, senders
@@ -27,26 +28,24 @@ PRICES_MS = 60_000  # after which prices, accounts and routes are read again
 ROUTES_MS = 100  # the same before a message is refused because of its account
 
 
-class Source(NamedTuple):
-    """What a message is parsed from; ``now`` is the time of the call, in milliseconds."""
+class Caller(NamedTuple):
+    """What the messages of one call have in common; ``now`` is the time of the call, in milliseconds."""
 
-    raw: Mapping[str, Any]
     now: int
     holder: Holder | None
-
-    @property
-    def names_account(self) -> bool:
-        """Whether the caller may know the names of accounts: a producer that only has a key to the API may not."""
-        return self.holder is None or self.holder.key.may_view
+    producer: str  # of messages that name none
+    cost_centre: str  # the same
+    names_account: bool  # it may know the names of accounts: a producer that only has a key to the API may not
 
 
-class Routed(NamedTuple):
+class Routed(Struct, frozen=True, gc=False):  # nothing in it refers to it
     """A message to accept, its account, and what both follow from, in case the routes change meanwhile."""
 
     draft: Draft
     chosen: Chosen
     routes: Routes
-    source: Source
+    raw: Mapping[str, Any]
+    caller: Caller
 
     @property
     def id(self) -> str:
@@ -61,7 +60,7 @@ class Routed(NamedTuple):
     @property
     def place(self) -> tuple[int, str, str]:
         """What the messages of one call of accept have in common: lane, account and version of the routes."""
-        return self.lane, self.chosen.account, self.routes.version
+        return self.draft.message.lane, self.chosen.account, self.routes.version
 
 
 class Drafter:
@@ -81,11 +80,18 @@ class Drafter:
         self.routes = Routes(self._own)
         self._routes_at = 0
 
-    def learn(self, now: int, window: Iterable[Any], holder: Holder | None) -> None:
+    def caller(self, now: int, holder: Holder | None) -> Caller:
+        """Return what the messages of a call have in common: those of a key, or of this process."""
+        if holder is None:
+            return Caller(now, None, self._settings.producer, self._settings.cost_centre, names_account=True)
+        key = holder.key
+        return Caller(now, holder, key.producer, next(iter(key.cost_centres), ""), names_account=key.may_view)
+
+    def learn(self, window: Iterable[Any], caller: Caller) -> None:
         """Read what the parsing of these messages needs from Redis: nothing of it is read once they are accepted."""
-        self.refresh(now)
-        self._readings.learn(window, self._name(holder), self._redis, now)
-        self._wording.learn(window, self._redis, now)
+        self.refresh(caller.now)
+        self._readings.learn(window, caller.producer, self._redis, caller.now)
+        self._wording.learn(window, self._redis, caller.now)
 
     def refresh(self, now: int) -> None:
         """Read accounts, routes and prices once a minute."""
@@ -96,96 +102,100 @@ class Drafter:
         """Read accounts, routes and prices; raises RedisError."""
         self.routes, self._routes_at = routing.read(self._redis(), self._own), now
 
-    def reading(self, holder: Holder | None, now: int) -> Reading:
+    def reading(self, caller: Caller) -> Reading:
         """Return how numbers without + or 00 are read: those of a key, or of this process."""
-        self._readings.learn([{}], self._name(holder), self._redis, now)
-        return self._readings.applying({}, self._name(holder), holder)
+        self._readings.learn([{}], caller.producer, self._redis, caller.now)
+        return self._readings.applying({}, caller.producer, caller.holder)
 
     def preview(self, raw: Mapping[str, Any], now: int) -> Draft | Refusal:
         """Return a message with its parts, by the letters of its account; whether it may be sent is not checked."""
-        self.learn(now, [raw], None)
-        found = self._route(Source(raw, now, None))
-        return found if isinstance(found, Refusal) else found[0]
+        caller = self.caller(now, None)
+        self.learn([raw], caller)
+        return self._choose(raw, caller, self.routes)[0]
 
-    def draft(self, source: Source) -> Routed | Refusal:
+    def draft(self, raw: Mapping[str, Any], caller: Caller) -> Routed | Refusal:
         """Return a message with its account, or its refusal, which is logged."""
-        raw = source.raw
         if type(raw) is not dict and not isinstance(raw, Mapping):  # the latter is slow
             return message.not_an_object(raw)
-        parsed = self._route(source)
-        found = parsed if isinstance(parsed, Refusal) else self._checked(*parsed, source)
+        routes = self.routes
+        chosen: Chosen | None = routing.NOT_CHOSEN
+        parsed: Draft | Refusal
+        if routes.has_one_choice:  # the usual installation, at no cost
+            parsed = self._parse(raw, caller, routes.alphabets[0])
+        else:
+            parsed, chosen = self._choose(raw, caller, routes)
+        found = parsed if isinstance(parsed, Refusal) else self._checked(parsed, chosen, routes, raw, caller)
         if isinstance(found, Refusal):
             logs.event("refused", code=found.code, field=found.field, to=phone.mask(str(raw.get("to", ""))))
         return found
 
-    def draft_again(self, before: Routed) -> Routed | Refusal:
+    def draft_again(self, raw: Mapping[str, Any], caller: Caller, before: Draft) -> Routed | Refusal:
         """Return a message by the routes as they are read now, under the id that it has."""
-        found = self._route(before.source, before.draft)
-        if isinstance(found, Refusal):
-            return found
-        draft, chosen, routes = found
-        fit = routes.fit(draft.message, chosen, names_account=before.source.names_account)
-        return fit if isinstance(fit, Refusal) else Routed(draft, fit, routes, before.source)
+        routes = self.routes
+        draft, chosen = self._choose(raw, caller, routes, before)
+        if isinstance(draft, Refusal):
+            return draft
+        fit = routes.fit(draft.message, chosen, names_account=caller.names_account)
+        return fit if isinstance(fit, Refusal) else Routed(draft, fit, routes, raw, caller)
 
-    def _checked(self, draft: Draft, chosen: Chosen | None, routes: Routes, source: Source) -> Routed | Refusal:
+    def _checked(
+        self, draft: Draft, chosen: Chosen | None, routes: Routes, raw: Mapping[str, Any], caller: Caller
+    ) -> Routed | Refusal:
         """Return a message that its caller may send, and its account can take."""
-        sms, holder = draft.message, source.holder
+        sms, holder = draft.message, caller.holder
         if refusal := (holder and holder.refuse(sms)) or (self._abroad(sms) if self._countries else None):
             return refusal
-        found = self._fit(draft, chosen, routes, source)
+        fit = routes.fit(sms, chosen, names_account=caller.names_account)
+        found = (
+            self._by_fresh_routes(fit, raw, caller, draft)
+            if isinstance(fit, Refusal)
+            else Routed(draft, fit, routes, raw, caller)
+        )
         if self._numeric_countries and not isinstance(found, Refusal):
             return senders.refuse(sms.sender, sms.to, self._numeric_countries) or found
         return found
 
-    def _fit(self, draft: Draft, chosen: Chosen | None, routes: Routes, source: Source) -> Routed | Refusal:
-        """Return a message that its account can take; it is refused only by routes of this moment."""
-        fit = routes.fit(draft.message, chosen, names_account=source.names_account)
-        if isinstance(fit, Chosen):
-            return Routed(draft, fit, routes, source)
-        if source.now - self._routes_at <= ROUTES_MS:
-            return fit
+    def _by_fresh_routes(
+        self, refusal: Refusal, raw: Mapping[str, Any], caller: Caller, draft: Draft
+    ) -> Routed | Refusal:
+        """Return a message that its account cannot take by the routes of this moment, or its refusal."""
+        if caller.now - self._routes_at <= ROUTES_MS:
+            return refusal
         try:
-            self.read_routes(source.now)
+            self.read_routes(caller.now)
         except RedisError:  # messages before it may be accepted: the outage ends the call where their answers are known
-            return fit
-        return self.draft_again(Routed(draft, routing.NOT_CHOSEN, routes, source))
+            return refusal
+        return self.draft_again(raw, caller, draft)
 
-    def _route(self, source: Source, known: Draft | None = None) -> tuple[Draft, Chosen | None, Routes] | Refusal:
+    def _choose(
+        self, raw: Mapping[str, Any], caller: Caller, routes: Routes, known: Draft | None = None
+    ) -> tuple[Draft | Refusal, Chosen | None]:
         """Return a message with its account; its parts are by the letters that the gateway of this account gets.
 
         ``known`` has the id of a message that was parsed before: the account follows from the id, too.
         """
-        routes = self.routes
-        if routes.has_one_choice and known is None:  # the usual installation, at no cost
-            draft = self._parse(source, routes.alphabets[0])
-            return draft if isinstance(draft, Refusal) else (draft, routing.NOT_CHOSEN, routes)
         first: Refusal | None = None
         for alphabet in routes.alphabets:
-            draft = self._parse(source, alphabet, known)
+            draft = self._parse(raw, caller, alphabet, known)
             if isinstance(draft, Refusal):  # the letters of another account may need fewer parts
                 first = first or draft
                 continue
-            chosen = routes.choose(draft.message, source.now)
+            chosen = routes.choose(draft.message, caller.now)
             if chosen is not None and (own := routes.accounts[chosen.account].alphabet) != alphabet:
-                draft = self._parse(source, own, draft)
-            return draft if isinstance(draft, Refusal) else (draft, chosen, routes)
+                return self._parse(raw, caller, own, draft), chosen
+            return draft, chosen
         assert first is not None  # an installation has an account
-        return first
+        return first, None
 
-    def _parse(self, source: Source, alphabet: Alphabet, known: Draft | None = None) -> Draft | Refusal:
+    def _parse(
+        self, raw: Mapping[str, Any], caller: Caller, alphabet: Alphabet, known: Draft | None = None
+    ) -> Draft | Refusal:
         """Parse a message by these letters, under the id that it has if it is known."""
-        raw, now, holder = source
-        if holder is None:
-            name, centre = self._settings.producer, self._settings.cost_centre
-        else:
-            key = holder.key
-            name, centre = key.producer, key.cost_centres[0] if key.cost_centres else ""
-        reading, wire_ids = self._readings.applying(raw, name, holder), self._settings.wire_ids
-        draft = message.parse(_with_centre(raw, centre), now, name, reading, self._wording, wire_ids, alphabet)
+        now, holder, producer, centre, _ = caller
+        reading = self._readings.applying(raw, producer, holder)
+        centred, wire_ids = _with_centre(raw, centre) if centre else raw, self._settings.wire_ids
+        draft = message.parse(centred, now, producer, reading, self._wording, wire_ids, alphabet)
         return draft if known is None or isinstance(draft, Refusal) else routing.with_id_of(known, draft)
-
-    def _name(self, holder: Holder | None) -> str:
-        return holder.key.producer if holder else self._settings.producer
 
     def _abroad(self, sms: Message) -> Refusal | None:
         """Refuse a recipient in a country that this installation does not send to."""
@@ -197,6 +207,6 @@ class Drafter:
 
 def _with_centre(raw: Mapping[str, Any], centre: str) -> Mapping[str, Any]:
     """Return the message, with a cost centre if it has none."""
-    if not centre or any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
+    if any(name in raw for name in ("cost_centre", "costCentre", "cost_center", "costCenter")):
         return raw
     return {**raw, "cost_centre": centre}

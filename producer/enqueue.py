@@ -18,7 +18,7 @@ from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.producer import rehearse as rehearsing
 from threelane.producer.accept import AcceptResult, Admission, Place
-from threelane.producer.drafting import Drafter, Routed, Source
+from threelane.producer.drafting import Caller, Drafter, Routed
 from threelane.producer.group_commit import GroupCommit
 from threelane.producer.nudge import NUDGE_SIZE, Nudger
 from threelane.producer.outage import Answer, call, unavailable
@@ -90,9 +90,9 @@ class Enqueuer:
             return self._one(raw, holder)
 
     def _one(self, raw: Mapping[str, Any], holder: Holder | None) -> Answer:
-        now = self.now()
-        self._drafter.learn(now, [raw], holder)
-        routed = self._drafter.draft(Source(raw, now, holder))
+        caller = self._drafter.caller(self.now(), holder)
+        self._drafter.learn([raw], caller)
+        routed = self._drafter.draft(raw, caller)
         refused = [routed] if isinstance(routed, Refusal) else []
         try:
             acceptance.count_refusals(self._redis(), refused)
@@ -112,9 +112,10 @@ class Enqueuer:
         remaining = iter(messages)
         while window := list(islice(remaining, WINDOW)):
             now = self.now()
-            self._drafter.learn(now, window, None)
+            caller = self._drafter.caller(now, None)
+            self._drafter.learn(window, caller)
             call(lambda: self._drafter.read_routes(now))  # noqa: B023 - no script notices here that they have changed
-            drafts = [self._drafter.draft(Source(raw, now, None)) for raw in window]
+            drafts = [self._drafter.draft(raw, caller) for raw in window]
             good = [draft for draft in drafts if not isinstance(draft, Refusal)]
             found = iter(call(lambda: rehearsing.rehearse(self._redis(), good, now)))  # noqa: B023
             results = (draft if isinstance(draft, Refusal) else next(found) for draft in drafts)
@@ -122,7 +123,7 @@ class Enqueuer:
 
     def reading(self, holder: Holder | None = None) -> Reading:
         """Return how numbers without + or 00 are read: those of a key, or of this process."""
-        return self._drafter.reading(holder, self.now())
+        return self._drafter.reading(self._drafter.caller(self.now(), holder))
 
     def preview(self, message: Mapping[str, Any]) -> Draft | Refusal:
         """Return a message with the parts that it would have."""
@@ -143,14 +144,14 @@ class Enqueuer:
         return self._clock.now()
 
     def _window(self, window: Sequence[Mapping[str, Any]], holder: Holder | None) -> list[Admission]:
-        now = self.now()
-        self._drafter.learn(now, window, holder)
+        caller = self._drafter.caller(self.now(), holder)
+        self._drafter.learn(window, caller)
         answers: dict[int, Admission] = {}
         refused: dict[int, Refusal] = {}
         routed: list[list[tuple[int, Routed]]] = []
 
         def batches() -> Iterator[list[Routed]]:
-            for batch in self._batches(window, now, holder, refused):
+            for batch in self._batches(window, caller, refused):
                 routed.append(batch)
                 yield [one for _, one in batch]
 
@@ -165,12 +166,12 @@ class Enqueuer:
         return _in_order(answers | refused)
 
     def _batches(
-        self, window: Sequence[Mapping[str, Any]], now: int, holder: Holder | None, refused: dict[int, Refusal]
+        self, window: Sequence[Mapping[str, Any]], caller: Caller, refused: dict[int, Refusal]
     ) -> Iterator[list[tuple[int, Routed]]]:
         """Yield messages of a lane and account with their positions, up to 99 at a time; refusals go to ``refused``."""
         places: dict[Any, list[tuple[int, Routed]]] = defaultdict(list)
         for position, raw in enumerate(window):
-            routed = self._drafter.draft(Source(raw, now, holder))
+            routed = self._drafter.draft(raw, caller)
             if isinstance(routed, Refusal):
                 refused[position] = routed
                 continue
@@ -268,7 +269,8 @@ class Enqueuer:
             return dict.fromkeys(stale, acceptance.changing())
         if self._drafter.routes.version == pending.routed[0].routes.version:
             self._drafter.read_routes(self._clock.now())
-        found = {position: self._drafter.draft_again(pending.routed[position]) for position in stale}
+        before = {position: pending.routed[position] for position in stale}
+        found = {at: self._drafter.draft_again(one.raw, one.caller, one.draft) for at, one in before.items()}
         refused: dict[int, Admission] = {at: one for at, one in found.items() if isinstance(one, Refusal)}
         acceptance.count_refusals(self._redis(), [one for one in refused.values() if isinstance(one, Refusal)])
         routed = {at: one for at, one in found.items() if not isinstance(one, Refusal)}

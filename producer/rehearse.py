@@ -89,7 +89,10 @@ def rehearse(client: redis.Redis, routed: Sequence[Routed], now: int) -> list[Re
     producers = {draft.message.producer for draft in drafts if draft.message.producer}
     rights = {name: registry.rights(client, name) for name in producers}
     found = zip(stored, routed, entries, strict=True)
-    return [_answer(one._replace(draft=draft), listed, record, now, rights) for (draft, record), one, listed in found]
+    return [
+        _answer(msgspec.structs.replace(one, draft=draft), listed, record, now, rights)
+        for (draft, record), one, listed in found
+    ]
 
 
 def _stored(draft: Draft, reply: Any, of_other: Any) -> tuple[Draft, Mapping[str, str]]:

@@ -15,7 +15,6 @@ from threelane.contract import message as messages
 from threelane.contract.gateways import NEVER, OURS, declared
 from threelane.contract.message import Draft, Message
 from threelane.contract.refusal import Refusal
-from threelane.producer.drafting import Source
 from threelane.sandbox import one_codes
 from threelane.worker.gateway.choose import gateway
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -48,7 +47,8 @@ class Intake:
 
     def read(self, raw: Mapping[str, Any], now: int | None = None) -> Draft | Refusal:
         """Return the draft or the refusal of a message, as library, HTTP API and files get it."""
-        found = self._producer._enqueuer._drafter.draft(Source(raw, now or now_ms(), None))
+        drafter = self._producer._enqueuer._drafter
+        found = drafter.draft(raw, drafter.caller(now or now_ms(), None))
         return found if isinstance(found, Refusal) else found.draft
 
     def message(self, raw: Mapping[str, Any]) -> Message:

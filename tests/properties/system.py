@@ -21,7 +21,7 @@ from threelane.contract.window import Windows
 from threelane.producer import pause as pausing
 from threelane.producer.accept import Admission, accept
 from threelane.producer.cancel import Cancelled, GatewayStops, cancel
-from threelane.producer.drafting import Routed, Source
+from threelane.producer.drafting import Caller, Routed
 from threelane.producer.rehearse import Rehearsed, rehearse
 from threelane.producer.reschedule import Moved, move
 from threelane.producer.routes import NOT_CHOSEN, Routes, own_account
@@ -170,7 +170,8 @@ class System:
     def rehearse(self, draft: Draft) -> Rehearsed | Refusal:
         """Return the result that accept would have."""
         routes = Routes(own_account(self.settings))
-        (found,) = rehearse(self.sync, [Routed(draft, NOT_CHOSEN, routes, Source({}, self.now, None))], self.now)
+        caller = Caller(self.now, None, "", "", names_account=True)
+        (found,) = rehearse(self.sync, [Routed(draft, NOT_CHOSEN, routes, {}, caller)], self.now)
         return found
 
     def take(self, **fields: Any) -> str:
