@@ -7,7 +7,6 @@ record are in record.py, the names of counts in tally.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from hashlib import blake2b
@@ -297,8 +296,7 @@ KINDS: dict[Key, KeyKind] = {
 """The table of keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Space:
+class Space(NamedTuple):
     """The cell of a cluster and the account at the gateway that keys belong to; "" if there is only one."""
 
     cell: str = ""
@@ -317,9 +315,16 @@ def space_of(account: str) -> Space:
 
 def key(name: Key, suffix: str = "", space: Space = HERE) -> str:
     """Return a key; ``suffix`` follows its name, such as the id of a message."""
+    begin, end = _ends(name, space)
+    return begin + suffix + end
+
+
+@cache
+def _ends(name: Key, space: Space) -> tuple[str, str]:
+    """Return what stands before and after the suffix of a key."""
     tag = f"{{{space.cell}}}:" if space.cell else ""
     account = _mark(space) if KINDS[name].by_account else ""
-    return f"{PREFIX}{tag}{name}{':' if KINDS[name].suffix else ''}{suffix}{account}"
+    return f"{PREFIX}{tag}{name}{':' if KINDS[name].suffix else ''}", account
 
 
 def _mark(space: Space) -> str:

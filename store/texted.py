@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from functools import cache
 from hashlib import blake2b
 
 import redis
@@ -25,6 +26,7 @@ KEPT_MS = DAYS * DAY
 _BUCKET_LETTERS = 2  # of 64 characters each
 
 
+@cache
 def no_key(space: Space) -> TextedKey:
     """Return the key for no mark, which never exists."""
     return keys.texted(0, "", space)
