@@ -137,6 +137,7 @@ class System:
         self.now = START
         self._drafts = 0
         self._attempts = 0
+        self.table = LEGACY
         self.can_look_up = False  # True: an internal error is looked up before its retry
         self.space = settings.space
         self.names = keys.names(self.space)
@@ -190,7 +191,7 @@ class System:
         tried = Tried(
             claimed.message, claimed.attempt, claimed.first_tried_at, claimed.queued_at, may_move=claimed.may_move
         )
-        return judge(tried, outcome, LEGACY, patience, self.now, Random(0))
+        return judge(tried, outcome, self.table, patience, self.now, Random(0))
 
     def settle(self, ended: list[Settlement]) -> list[bool]:
         return list(self.run(settle(self.client, ended, self.settings.keeping, self.now, space=self.space)).each)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ from threelane.store.budgets import Budget
 from threelane.store.diverted import Diverted, Why, parse
 from threelane.store.states import Status
 from threelane.worker.gateway.outcome import AttemptOutcome, Known, LookUp, OutcomeKind
+from threelane.worker.gateway.overrides import effective
 from threelane.worker.inbound.report import StatusReport
+from threelane.worker.policy.legacy import LEGACY
 from threelane.worker.process.internal_error import FaultStep
 from threelane.worker.send.blame import Fault, blame
 from threelane.worker.send.settle import Settlement
@@ -220,6 +224,26 @@ def _unlisted(system: System) -> str:
     return message_id
 
 
+def _overridden(code: str, change: str) -> Callable[[System], str]:
+    """The operator's file makes a dead letter of what the built-in table retries; then the operator redrives it."""
+
+    def attempt(system: System) -> str:
+        with NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(f"[legacy.{code}]\n{change}\n")
+            file.flush()
+            system.table = effective(LEGACY, Path(file.name))
+        message_id = _refused(code)(system)
+        assert [Status.DEAD] == [one for one in keys.INDEXES if message_id in system.glance([]).of(one)]
+        assert 1 == system.redrive(code)["redriven"]
+        system.sync.delete(system.names.HOLDS)
+        return message_id
+
+    return attempt
+
+
+_NEW_CODE = "verdict = 'stop'\nscope = 'message'\nowner = 'gateway'\nreason = 'not_documented'"
+
+
 def _returned(system: System) -> str:
     """The gateway took it, and refused it for the account later: its charge and its reports still come here."""
     message_id = take(system)
@@ -291,6 +315,12 @@ STAYS: dict[str, Callable[[System], str]] = {
     "in doubt once, refused later": _doubted_before,
     "in doubt once, redriven": _redriven_after_doubt,
     "unlisted code": _unlisted,
+    "unlisted code, stop by the operator": _overridden("777", _NEW_CODE),
+    "internal error, stop by the operator": _overridden("901", "verdict = 'stop'\nlook_up_first = false"),
+    "internal error, stop of the account by the operator": _overridden(
+        "901", "verdict = 'stop'\nscope = 'account'\nlook_up_first = false"
+    ),
+    "temporary failure, suppressed by the operator": _overridden("201", "verdict = 'suppress'"),
     "returned": _returned,
     "reported": _reported,
     "attempted by an earlier version": _attempted_by_an_earlier_version,

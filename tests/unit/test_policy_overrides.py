@@ -49,6 +49,26 @@ def test_the_file_is_obeyed_on_each_api(tmp_path: Path, gateway: str) -> None:
     assert table is in_force(gateway, None)
 
 
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("family", ["legacy", "one_api"])
+def test_no_file_makes_a_code_prove_what_the_built_in_table_does_not(
+    tmp_path: Path, family: str, verdict: Verdict
+) -> None:
+    """A stand-by would send what the gateway may have sent; a file may only take a proof away."""
+    table = tables.by_family()[family]
+    changeable = [one for one in table.rules.values() if one.verdict is not Verdict.UNSURE]
+    change = f"verdict = '{verdict}'\nscope = 'account'\nlook_up_first = false\n"
+    text = "".join(f"[{family}.{one.code}]\n{change}" for one in changeable)
+    text += f"[{family}.710]\n{change}owner = 'gateway'\nreason = 'not_documented'\n"
+    changed = override(table, family, _file(tmp_path, text))
+    proven = {code for code, rule in changed.rules.items() if rule.proves_refusal}
+    built_in = {code for code, rule in table.rules.items() if rule.proves_refusal}
+    assert (built_in if verdict is not Verdict.UNSURE else set()) == proven
+    careful = "".join(f"[{family}.{one.code}]\nlook_up_first = true\n" for one in changeable)
+    careful_table = override(table, family, _file(tmp_path, careful))
+    assert not any(rule.proves_refusal for rule in careful_table.rules.values())
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -124,7 +124,9 @@ def _rule(code: str, change: Any, known: Rule | None, where: str, problems: list
         )
     if len(problems) > found:
         return None
-    return known._replace(**values) if known else Rule(code, **values)
+    changed = known._replace(**values) if known else Rule(code, **values)
+    is_proof = known is not None and known.proves_refusal
+    return changed._replace(is_assumed=True) if changed.proves_refusal and not is_proof else changed
 
 
 def _value(name: str, value: Any, where: str, problems: list[str]) -> Any:

@@ -43,6 +43,7 @@ class Scope(StrEnum):
 SOON = wait_exponential(multiplier=2, max=300)  # 2, 4, 8 ... seconds, at most 5 minutes
 LATER = wait_exponential(multiplier=60, max=3600)  # 1, 2, 4 ... minutes, at most an hour
 AT_ONCE = wait_fixed(0.5)  # seconds: the breaker sets the pace when a gateway cannot be reached
+_REFUSALS = frozenset({Verdict.HOLD, Verdict.REAUTH, Verdict.STOP, Verdict.SUPPRESS})
 MINUTES = 300.0  # seconds: what a network refuses now it may take soon
 UNTIL_EXPIRY = 1_000_000  # attempts: the message's validity ends it first
 
@@ -62,6 +63,14 @@ class Rule(NamedTuple):
     hold_seconds: float = 0.0  # how long the scope is on hold; 0: no hold for a retry, else until resumed
     strikes: int = 0  # after this many the recipient is suppressed for a while
     look_up_first: bool = False  # look it up before its retry: the gateway may have accepted it all the same
+    is_assumed: bool = False  # only an operator's file makes it a refusal, which proves nothing
+
+    @property
+    def proves_refusal(self) -> bool:
+        """Whether the gateway certainly did not take a message for which it returned this code."""
+        if self.look_up_first or self.is_assumed:
+            return False
+        return self.verdict in _REFUSALS or (self.verdict is Verdict.RETRY and self.scope is Scope.ACCOUNT)
 
 
 RATE_LIMITED = Rule(

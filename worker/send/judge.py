@@ -18,6 +18,7 @@ from threelane.worker.policy.legacy import TRANSPORT
 from threelane.worker.policy.ours import INTERNAL_ERROR, OURS
 from threelane.worker.policy.rule import Rule, Scope, Table, Verdict
 from threelane.worker.process.settings import CAUTIOUS, Inference
+from threelane.worker.send.unsent import is_unsent
 
 MINUTE, HOUR = 60_000, 3600_000
 FARTHEST_HOLD = 35 * 24 * HOUR
@@ -107,7 +108,7 @@ def judge(
             at = now + int(patience.first_probe_seconds * 1000)
             return Decision(Status.IN_DOUBT, at, rule, code=code, text=outcome.text)
     evidence = _hold(tried.message, rule, code, patience.inference, now) if rule.verdict is Verdict.STOP else None
-    if evidence and evidence.scope == Scope.ACCOUNT and tried.may_move:
+    if evidence and evidence.scope == Scope.ACCOUNT and tried.may_move and is_unsent(outcome, rule):
         return _put_back(tried, outcome, rule, code, evidence)
     return Decision(
         Status.DEAD,
