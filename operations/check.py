@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from threelane.operations.check_rabbit import check_rabbit
 from threelane.operations.configuration import register
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime import extras, secret_files, tls, variables
+from threelane.runtime.accounts_file import name_of
 from threelane.runtime.settings import ApiSettings, InvalidSettings, Settings, gateway_problems, load
 from threelane.worker.gateway import reach
 from threelane.worker.gateway.choose import gateway, missing_credentials
@@ -91,12 +92,12 @@ def check(
     if accounts is None or worker.account in accounts.routing.accounts:
         yield from _credentials(worker, account_elsewhere)
     yield from _sender(worker)
-    yield from _policy(worker)
     yield from _words(worker)
     yield _run_folder(worker)
     yield from check_redis.findings(worker)
     yield from _broker(worker)
     every = {**(accounts.settings if accounts else {}), worker.account: worker}
+    yield from _policies(every.values())
     for settings in every.values() if live else ():
         if not missing_credentials(settings):
             yield asyncio.run(_account(settings))
@@ -192,16 +193,19 @@ def _sender(settings: WorkerSettings) -> Iterator[Finding]:
         yield Finding(Grade.ERROR, "gateways", str(wrong), "see docs/adding-a-gateway.md, or remove the folder")
 
 
-def _policy(settings: WorkerSettings) -> Iterator[Finding]:
-    if settings.policy_file is None:
-        return
-    try:
-        check_policy(settings.policy_file)
-    except WrongPolicy as wrong:
-        for line in str(wrong).splitlines():
-            yield Finding(Grade.ERROR, "THREELANE_POLICY_FILE", line, "see docs/gateways.md")
-    else:
-        yield Finding(Grade.OK, "THREELANE_POLICY_FILE", "valid")
+def _policies(every: Iterable[WorkerSettings]) -> Iterator[Finding]:
+    """Check each policy file once, under the name by which it is set: accounts may share that of the environment."""
+    files = {name_of("policy_file", one.account, one.accounts_file): one.policy_file for one in every}
+    for name, file in files.items():
+        if file is None:
+            continue
+        try:
+            check_policy(file)
+        except WrongPolicy as wrong:
+            for line in str(wrong).splitlines():
+                yield Finding(Grade.ERROR, name, line, "see docs/gateways.md")
+        else:
+            yield Finding(Grade.OK, name, "valid")
 
 
 def _words(settings: WorkerSettings) -> Iterator[Finding]:

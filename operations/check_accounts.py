@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 from threelane.contract.accounts.account import DEFAULT
 from threelane.operations.finding import Finding, Grade
 from threelane.runtime.accounts_file import FILE, InvalidAccounts
 from threelane.runtime.settings import InvalidSettings, load
-from threelane.worker.gateway.overrides import WrongPolicy
-from threelane.worker.gateway.overrides import check as check_policy
 from threelane.worker.process.accounts import Accounts, read_accounts
 from threelane.worker.process.settings import WorkerSettings
 
@@ -47,13 +44,3 @@ def findings(accounts: Accounts) -> Iterator[Finding]:
         elif name != DEFAULT:
             rate = f"{settings.parts_per_second:g} parts a second"
             yield Finding(Grade.OK, what, f"API {settings.gateway} at {settings.gateway_address}, {rate}")
-        if settings.policy_file and name != DEFAULT:
-            yield from _policy(what, settings.policy_file)
-
-
-def _policy(what: str, file: Path) -> Iterator[Finding]:
-    try:
-        check_policy(file)
-    except WrongPolicy as wrong:
-        for line in str(wrong).splitlines():
-            yield Finding(Grade.ERROR, what, line, "correct its policy_file: docs/gateways.md")

@@ -146,6 +146,15 @@ def of_process(
     return OfProcess(file.values(name, kind, keys), name, file)
 
 
+def name_of(setting: str, account: str, path: Path | None) -> str:
+    """Return the name by which an operator gave a setting that is no secret: the key of its account, or the variable.
+
+    ``account`` and ``path`` are those of settings that are loaded, so the file is valid.
+    """
+    table = _tables(path)["accounts"][account] if path and account != DEFAULT else {}
+    return f"[accounts.{account}] {setting}" if setting in table else f"THREELANE_{setting.upper()}"
+
+
 def read(path: Path, keys: Mapping[str, Key], others: Collection[str]) -> AccountsFile:
     """Return a file whose tables and keys are known; raises InvalidAccounts with a sentence for each that is not.
 

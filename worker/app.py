@@ -19,7 +19,7 @@ except ModuleNotFoundError:
 
 from threelane.contract.gateways import InvalidGateway
 from threelane.producer.nudge import Nudger
-from threelane.runtime import logs, variables
+from threelane.runtime import accounts_file, logs, variables
 from threelane.runtime.ending import ENDING, end_at_once
 from threelane.runtime.exits import Exit
 from threelane.runtime.settings import load_or_exit
@@ -51,7 +51,8 @@ try:
     if settings.policy_file:
         overrides.check(settings.policy_file)
 except overrides.WrongPolicy as wrong:
-    print(f"threelane: THREELANE_POLICY_FILE is invalid\n{wrong}", file=sys.stderr)
+    given_as = accounts_file.name_of("policy_file", settings.account, settings.accounts_file)
+    print(f"threelane: {given_as} is invalid\n{wrong}", file=sys.stderr)
     raise SystemExit(2) from None
 words.load_or_exit(settings.words_file)
 routing = accounts.read_accounts_or_exit().routing

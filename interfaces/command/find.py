@@ -114,6 +114,7 @@ def explain(
 def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -> None:
     """Print a history; ends the command when there is none, or when the message is not in the state ``only``."""
     from threelane.operations.explain import explain as history_of
+    from threelane.runtime.accounts_file import name_of
     from threelane.worker.gateway.overrides import WrongPolicy
     from threelane.worker.process.settings import WorkerSettings
 
@@ -121,7 +122,8 @@ def print_story(message_id: str, *, as_json: bool, only: Status | None = None) -
     try:
         story = with_redis(lambda client: history_of(client, message_id, now_of(client), settings))
     except WrongPolicy as wrong:
-        wrong_usage(f"THREELANE_POLICY_FILE is invalid\n{wrong}")
+        given_as = name_of("policy_file", settings.account, settings.accounts_file)
+        wrong_usage(f"{given_as} is invalid\n{wrong}")
     if story is None:
         not_found(f"{message_id}: unknown, or no longer remembered")
     if only and story.message.status is not only:

@@ -9,7 +9,9 @@ import pytest
 import redis
 
 from tests.servers import threelane, typed
+from threelane import Producer
 from threelane.sandbox.running import Running
+from threelane.store import keys
 
 Findings = tuple[int, dict[str, list[dict[str, str]]]]
 PORTAL = """
@@ -88,3 +90,29 @@ def test_a_worker_with_an_invalid_file_does_not_start(environment: dict[str, str
     done = threelane("worker", "--account", "portl", environment=environment)
     problem = f"  THREELANE_ACCOUNT: {file} has no account portl; did you mean portal?"
     assert (2, ["threelane: invalid settings", problem]) == (done.returncode, done.stderr.splitlines())
+
+
+def test_a_policy_file_is_reported_under_the_name_by_which_it_is_set(
+    environment: dict[str, str], sandbox: Running, producer: Producer, client: redis.Redis
+) -> None:
+    """The key of its account, or the variable; accounts that share the file of the environment report it once."""
+    folder = Path(environment["THREELANE_ACCOUNTS_FILE"]).parent
+    (folder / "sound.toml").write_text("[legacy.901]\nmost_attempts = 3\n")
+    portal = PORTAL.format(url=sandbox.url, key="key")
+    lines = 'policy_file = "missing.toml"\n[accounts.b]\n' + PORTAL.format(url="https://b.example", key="key")
+    content = portal + lines.replace("[accounts.b]\n\n[accounts.portal]", "[accounts.b]")
+    missing = f"{folder / 'missing.toml'} cannot be read (No such file or directory); mount it, or correct the path"
+    of_portal, of_all = "[accounts.portal] policy_file", "THREELANE_POLICY_FILE"
+
+    code, found = check(environment, content, THREELANE_POLICY_FILE=str(folder / "sound.toml"))
+    seen = {what: [(one["grade"], one["detail"]) for one in found[what]] for what in (of_portal, of_all)}
+    assert (2, {of_portal: [("error", missing)], of_all: [("ok", "valid")]}) == (code, seen)
+
+    more = {"THREELANE_POLICY_FILE": str(folder / "missing.toml"), "THREELANE_ACCOUNT": "portal"}
+    sent = producer.send(to="27831234567", text="Hello")
+    client.hset(keys.record(sent.id), mapping={"account": "portal", "code": "18"})
+    for words in (["worker"], ["explain", sent.id]):
+        done = threelane(*words, environment=environment | more)
+        assert (2, True) == (done.returncode, f"{of_portal} is invalid\n{missing}" in done.stderr), done.stderr
+    _, found = check(environment, portal, **more)
+    assert [("error", missing)] == [(one["grade"], one["detail"]) for one in found[of_all]]

@@ -78,7 +78,9 @@ def _sections(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         return tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
+    except OSError as failed:
+        raise WrongPolicy(f"{file} cannot be read ({failed.strerror}); mount it, or correct the path") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as unreadable:
         raise WrongPolicy(f"{file}: {unreadable}") from None
     except ValueError:  # of int(), which takes at most 4,300 digits
         raise WrongPolicy(f"{file}: {_place_of_a_long_number(text)}has a number that is too long") from None
