@@ -258,6 +258,13 @@ def portal(lines: str) -> str:
          "[[routes]] r: account is a list; give one name, or accounts = {a = 3, b = 1}"),
         (portal("reserve_credits = 5"), "PORTAL reserve_credits: Input should be a valid tuple; write a list, as in "
                                         "[100, 50]"),
+        (portal("reserve_credits = [1, 2, 3]"), "PORTAL reserve_credits: this has 3 values; give one number, the "
+                                                "credits reserved for lane 1, or two: those and the additional credits "
+                                                "for lane 2"),
+        (portal("reserve_credits = []"), "PORTAL reserve_credits: this has no value; give one number, the credits "
+                                         "reserved for lane 1, or two: those and the additional credits for lane 2"),
+        (portal("reserve_credits = [5, inf]"), "PORTAL reserve_credits: Input should be a finite number"),
+        (portal("doubt_delays_seconds = [inf]"), "PORTAL doubt_delays_seconds: Input should be a finite number"),
         (portal("parts_per_second = '5/s'"), "PORTAL parts_per_second: Input should be a valid number, unable to parse "
                                              "string as a number; write a number without quotes"),
         (f"[accounts.portal]{OLD}".replace('"us"', '""'), "PORTAL clickatell_user: it is empty, and the API http needs "

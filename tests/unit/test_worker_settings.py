@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from threelane.contract.prices import CREDIT
 from threelane.runtime.settings import ApiSettings, InvalidSettings, ProducerSettings, Settings, load, load_or_exit
 from threelane.worker.process.settings import (
     AccountSettings,
@@ -87,6 +88,8 @@ WRONG = [
     (WorkerSettings, "metrics_port", "-1"), (WorkerSettings, "gateway", "smtp"),
     (WorkerSettings, "gateway_timeout_seconds", "0"), (WorkerSettings, "doubt_delays_seconds", ""),
     (WorkerSettings, "doubt_delays_seconds", "5,0"), (WorkerSettings, "doubt_delays_seconds", "5;30"),
+    (WorkerSettings, "doubt_delays_seconds", "inf"), (WorkerSettings, "reserve_credits", "inf"),
+    (WorkerSettings, "reserve_credits", "1,2,3"), (WorkerSettings, "reserve_credits", ""),
     (WorkerSettings, "look_ups_per_second", "0"), (WorkerSettings, "sweep_seconds", "0"),
     (CallbackSettings, "callbacks_port", "70000"), (CallbackSettings, "retention_days", "1"),
     (ExporterSettings, "metrics_port", "x"), (ProducerSettings, "redis_timeout_seconds", "0"),
@@ -183,6 +186,14 @@ def test_the_waits_of_a_message_in_doubt_are_a_comma_list(environment: pytest.Mo
     """Each is the wait before a look-up."""
     environment.setenv("THREELANE_DOUBT_DELAYS_SECONDS", "1, 2.5,30")
     assert (1.0, 2.5, 30.0) == load(WorkerSettings).doubt_delays_seconds
+
+
+@pytest.mark.parametrize(("given", "floors"), [("0", [0, 0, 0]), ("100", [0, 100, 100]), ("50,100", [0, 50, 150])])
+def test_a_reserve_is_one_number_or_two(environment: pytest.MonkeyPatch, given: str, floors: list[int]) -> None:
+    """The second one is additional, so it may be the larger one."""
+    environment.setenv("THREELANE_RESERVE_CREDITS", given)
+    settings = load(WorkerSettings)
+    assert [CREDIT * one for one in floors] == [settings.floor(lane) for lane in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("parts_per_second", [0.1, 1, 2, 100, 5000])

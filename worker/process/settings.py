@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
+    AllowInfNan,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -33,7 +34,8 @@ from threelane.store.keys import Space, space_of
 MAX_PARTS = 3
 MOST_OF_AN_ID = 12  # letters of an API id; what is longer is a key
 
-CommaList = Annotated[tuple[PositiveFloat, ...], NoDecode]
+Reserves = Annotated[tuple[Annotated[NonNegativeFloat, AllowInfNan(False)], ...], NoDecode]
+CommaList = Annotated[tuple[Annotated[PositiveFloat, AllowInfNan(False)], ...], NoDecode]
 
 
 class ReceiptSettings(Settings, heading="Receipts and replies", read_by="`threelane worker` and `threelane callbacks`"):
@@ -282,7 +284,7 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     ramp_seconds: PerAccount[NonNegativeFloat] = Field(
         5.0, description="how long the rate takes to recover after a resume"
     )
-    reserve_credits: OwnOfAccount[Annotated[tuple[NonNegativeFloat, ...], NoDecode]] = Field(
+    reserve_credits: OwnOfAccount[Reserves] = Field(
         (0, 0),
         description="credits reserved for lane 1, and additional credits for lane 2; below these limits, "
         "lower lanes wait",
@@ -424,6 +426,17 @@ class WorkerSettings(AccountSettings, ReceiptSettings, heading="Workers", read_b
     @classmethod
     def _comma_lists(cls, value: Any) -> Any:
         return tuple(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("reserve_credits")
+    @classmethod
+    def _for_one_lane_or_two(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) not in (1, 2):
+            count = f"{len(value)} values" if value else "no value"
+            raise ValueError(
+                f"this has {count}; give one number, the credits reserved for lane 1, or two: those and the additional "
+                "credits for lane 2"
+            )
+        return value
 
     @field_validator("allow_only", mode="before")
     @classmethod
