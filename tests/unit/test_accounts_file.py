@@ -15,6 +15,10 @@ from threelane.worker.process.accounts import Accounts, read_accounts, read_acco
 from threelane.worker.process.settings import CallbackSettings, WorkerSettings
 
 KEY, PASSWORD = "a-key-that-nobody-may-see", "hunter2-and-some-more"
+NO_USER = (
+    "it has a user or a password, which logs would show; write https://host alone, and the credentials into their own "
+    "settings"
+)
 SECRET = "a1b2c3d4e5f60718"
 PORTAL = 'gateway = "one"\nclickatell_api_key_file = "portal_key"\n'
 OLD = """
@@ -229,6 +233,8 @@ def portal(lines: str) -> str:
                                  "27=0.8,*=1"),
         (portal("currency = 'euro'"), "PORTAL currency: write credits, or three capital letters as in EUR"),
         (portal("gateway_url = 3"), "PORTAL gateway_url: Input should be a valid string; write it in quotes"),
+        (portal(f"gateway_url = 'https://us:{PASSWORD}@host'"), f"PORTAL gateway_url: {NO_USER}"),
+        (portal("gateway_url = 'https://us@host'"), f"PORTAL gateway_url: {NO_USER}"),
         (portal("gateway_timeout_seconds = 40"), "PORTAL: THREELANE_LEASE_SECONDS=60 must be more than twice "
                                                  "gateway_timeout_seconds=40: a lease outlives a send"),
         ("[accounts.Portal]", "[accounts.Portal]: 'Portal' is not a name; use lower-case letters, digits and hyphens "

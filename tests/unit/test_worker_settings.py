@@ -80,6 +80,7 @@ WRONG = [
     (WorkerSettings, "threads", "0"), (WorkerSettings, "threads", "-1"), (WorkerSettings, "threads", "many"),
     (WorkerSettings, "gateway_url", "banana"), (WorkerSettings, "gateway_url", "http://"),
     (WorkerSettings, "gateway_url", "ftp://x"), (WorkerSettings, "gateway_url", "http://host:port"),
+    (WorkerSettings, "gateway_url", "http://us:hunter2@host"), (WorkerSettings, "gateway_url", "http://@host"),
     (WorkerSettings, "gateway_connections", "0"), (WorkerSettings, "parts_per_second", "0"),
     (WorkerSettings, "burst_seconds", "0"), (WorkerSettings, "lower_lane_share", "0"),
     (WorkerSettings, "lower_lane_share", "0.5"), (WorkerSettings, "lease_seconds", "0"),
@@ -157,6 +158,7 @@ def test_callbacks_start_with_a_secret(environment: pytest.MonkeyPatch, more: di
         (WorkerSettings, {"clickatell_password": "hunter2", "threads": "none"}),
         (WorkerSettings, {"clickatell_password": "hunter2", "lease_seconds": "1"}),
         (WorkerSettings, {"redis_url": "redis://:hunter2/x@localhost"}),
+        (WorkerSettings, {"gateway_url": "https://us:hunter2@gateway.example"}),
         (CallbackSettings, {"callback_secret": "hunter2", "callback_password": "hunter2", "retention_days": "1"}),
     ],
 )

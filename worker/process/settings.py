@@ -8,6 +8,7 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AllowInfNan,
@@ -201,6 +202,11 @@ class AccountSettings(
     def _an_address_of_a_gateway(cls, url: str) -> str:
         if url and not gateways.is_http_url(url):
             raise ValueError("not an http:// or https:// URL with a host; write https://host or http://host:8085")
+        if "@" in urlsplit(url).netloc:  # logs and reports show the address
+            raise ValueError(
+                "it has a user or a password, which logs would show; write https://host alone, and the credentials "
+                "into their own settings"
+            )
         return url
 
     @property
