@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
 V = TypeVar("V")
@@ -27,6 +28,12 @@ PerAccount = Annotated[V, AccountKey.ENVIRONMENT]
 OwnOfAccount = Annotated[V, AccountKey.DEFAULT]
 
 
+class Needs(NamedTuple):
+    """A mark on a setting that has no meaning without another one."""
+
+    setting: str
+
+
 class Key(NamedTuple):
     """A setting of an account: ``name`` in the file, with ``_file`` if it is secret."""
 
@@ -37,6 +44,7 @@ class Key(NamedTuple):
     is_path: bool
     default: Any
     description: str
+    needs: str  # the setting without which it has no meaning, or ""
 
     @property
     def name(self) -> str:
@@ -55,6 +63,11 @@ def other_settings(kinds: Iterable[type[BaseSettings]]) -> frozenset[str]:
     return frozenset(name for kind in kinds for name in kind.model_fields) - account_keys(kinds).keys()
 
 
+def setting_needed(field: FieldInfo) -> str:
+    """Return the setting that a field needs, or ""."""
+    return next((one.setting for one in field.metadata if isinstance(one, Needs)), "")
+
+
 def _keys(kind: type[BaseSettings]) -> Iterable[Key]:
     from pathlib import Path
 
@@ -66,4 +79,4 @@ def _keys(kind: type[BaseSettings]) -> Iterable[Key]:
         for source in marks[:1]:
             default = field.get_default(call_default_factory=True)
             flags = (SecretStr in types, bool in types, Path in types)
-            yield Key(name, source, *flags, default, field.description or "")
+            yield Key(name, source, *flags, default, field.description or "", setting_needed(field))

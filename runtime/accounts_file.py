@@ -239,6 +239,9 @@ def _wrong_keys(name: str, table: Any, keys: Mapping[str, Key], others: Collecti
             yield f"{where}: the API {api} needs {keys[one.name].name}; add it"
         elif table.get(keys[one.name].name) == "" and not keys[one.name].is_secret:
             yield f"{where} {keys[one.name].name}: it is empty, and the API {api} needs it; give it"
+    for key in keys.values():
+        if key.needs and table.get(key.name) and not table.get(keys[key.needs].name):
+            yield f"{where} {key.name}: it needs {keys[key.needs].name}; give both, or neither"
 
 
 def _wrong_key(written: str, value: Any, api: str, keys: Mapping[str, Key], by_name: Mapping[str, Key]) -> str:

@@ -235,6 +235,14 @@ def portal(lines: str) -> str:
         (portal("gateway_url = 3"), "PORTAL gateway_url: Input should be a valid string; write it in quotes"),
         (portal(f"gateway_url = 'https://us:{PASSWORD}@host'"), f"PORTAL gateway_url: {NO_USER}"),
         (portal("gateway_url = 'https://us@host'"), f"PORTAL gateway_url: {NO_USER}"),
+        (portal("callback_user = 'us'"), "PORTAL callback_user: it needs callback_password_file; give both, or "
+                                         "neither"),
+        (portal("callback_secret_previous_file = 'elsewhere'"),
+         "PORTAL callback_secret_previous_file: it needs callback_secret_file; give both, or neither"),
+        (portal("callback_user = ''\ncallback_password_file = 'old_password'"),
+         "PORTAL callback_password_file: it needs callback_user; give both, or neither"),
+        (portal("callback_password_previous_file = 'elsewhere'"),
+         "PORTAL callback_password_previous_file: it needs callback_user; give both, or neither"),
         (portal("gateway_timeout_seconds = 40"), "PORTAL: THREELANE_LEASE_SECONDS=60 must be more than twice "
                                                  "gateway_timeout_seconds=40: a lease outlives a send"),
         ("[accounts.Portal]", "[accounts.Portal]: 'Portal' is not a name; use lower-case letters, digits and hyphens "
@@ -368,6 +376,20 @@ def test_one_secret_path_of_callbacks_is_of_one_account(
     write(folder / "path", "short", 0o400)
     (problem,) = problems(folder, portal(with_path), capsys)
     assert problem.startswith("[accounts.portal]: callback_secret_file must be at least 16 letters and digits")
+
+
+def test_a_password_of_callbacks_that_is_not_here_leaves_no_endpoint_open(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This host serves the path of the account, and could not check the password; without the path it needs none."""
+    lines = "callback_secret_file = 'path'\ncallback_user = 'us'\ncallback_password_file = 'elsewhere'"
+    write(folder / "path", SECRET, 0o400)
+    assert [
+        "[accounts.portal]: callback_user needs callback_password_file, which has no value on this host; set both, or "
+        "neither"
+    ] == problems(folder, portal(lines), capsys)
+    (folder / "path").unlink()
+    assert {} == accounts(folder, portal(lines)).callbacks
 
 
 def test_an_account_that_the_file_lacks_ends_the_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

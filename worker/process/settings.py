@@ -28,7 +28,7 @@ from threelane.contract import gateways, text
 from threelane.contract.accounts.account import CREDITS, DEFAULT
 from threelane.contract.features import able
 from threelane.contract.prices import CREDIT
-from threelane.runtime.account_keys import OwnOfAccount, PerAccount
+from threelane.runtime.account_keys import Needs, OwnOfAccount, PerAccount, setting_needed
 from threelane.runtime.settings import Settings
 from threelane.store.keys import Space, space_of
 
@@ -498,14 +498,16 @@ class CallbackSettings(
     callback_secret: OwnOfAccount[SecretStr] = Field(
         SecretStr(""), description="secret path segment of the callback URL; at least 16 letters and digits"
     )
-    callback_secret_previous: OwnOfAccount[SecretStr] = Field(
+    callback_secret_previous: Annotated[OwnOfAccount[SecretStr], Needs("callback_secret")] = Field(
         SecretStr(""), description="the secret before it, accepted as well until Clickatell uses the new one"
     )
-    callback_user: OwnOfAccount[str] = Field(
+    callback_user: Annotated[OwnOfAccount[str], Needs("callback_password")] = Field(
         "", description="user name for basic authentication, if Clickatell is set up to send it with callbacks"
     )
-    callback_password: OwnOfAccount[SecretStr] = Field(SecretStr(""), description="password of basic authentication")
-    callback_password_previous: OwnOfAccount[SecretStr] = Field(
+    callback_password: Annotated[OwnOfAccount[SecretStr], Needs("callback_user")] = Field(
+        SecretStr(""), description="password of basic authentication"
+    )
+    callback_password_previous: Annotated[OwnOfAccount[SecretStr], Needs("callback_user")] = Field(
         SecretStr(""), description="the password before it, accepted as well until Clickatell uses the new one"
     )
     callbacks_connections: PositiveInt = Field(
@@ -531,10 +533,12 @@ class CallbackSettings(
             )
         if previous and not _protects(previous):
             raise ValueError("THREELANE_CALLBACK_SECRET_PREVIOUS must be at least 16 letters and digits, as the secret")
-        if self.callback_password_previous.get_secret_value() and not self.callback_user:
-            raise ValueError("THREELANE_CALLBACK_PASSWORD_PREVIOUS needs THREELANE_CALLBACK_USER and _PASSWORD")
-        if bool(self.callback_user) != bool(self.callback_password.get_secret_value()):
-            raise ValueError("set both THREELANE_CALLBACK_USER and THREELANE_CALLBACK_PASSWORD, or neither")
+        for name, field in type(self).model_fields.items():
+            if (other := setting_needed(field)) and getattr(self, name) and not getattr(self, other):
+                raise ValueError(
+                    f"THREELANE_{name.upper()} needs THREELANE_{other.upper()}, which has no value on this host; "
+                    "set both, or neither"
+                )
         return self
 
 
