@@ -10,11 +10,12 @@ import pytest
 import redis
 
 from tests.properties.system import System, open_system
+from tests.properties.test_damaged_rows import retype
 from tests.properties.test_stand_by import ACME, BANK, places, record, take
 from tests.servers import RedisServer
 from threelane.contract.accounts.account import Account
 from threelane.contract.accounts.routing import Routing
-from threelane.store import accounts, keys
+from threelane.store import accounts, keys, rows
 from threelane.store.states import Status
 from threelane.worker.account import hold
 from threelane.worker.gateway.outcome import AttemptOutcome, OutcomeKind
@@ -257,3 +258,23 @@ def test_a_lane_whose_credits_are_reserved_takes_nothing(systems: dict[str, Syst
 
     bank.sync.hset(bank.names.BALANCE, "left", floor + 1_000_000)
     assert {3: [news]} == relieve(bank, Relief())
+
+
+@pytest.mark.parametrize("name", ["queued:1", "queued:2", "waiting", "due:1", "due", "tally", "holds"])
+def test_a_key_of_another_type_in_one_account_keeps_no_other_from_its_stand_by(
+    systems: dict[str, System], redis_server: RedisServer, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Codes of all accounts would wait until a person removes it; those of its account do."""
+    acme, bank, key = systems[ACME], systems[BANK], f"tl:{name}@{ACME}"
+    with open_system(redis_server) as default:
+        default._drafts = 2_000
+        late, other, code = take(acme, lane=1, delay=1), take(acme, lane=3), take(default, lane=1)
+        default.sync.delete(keys.WORKERS)
+        default.sync.hset(keys.ABSENT, mapping={ACME: 1, "default": 1})
+        retype(default.sync, key, "list")
+        bank.now += 1_000
+        rows._logged.discard((key, ""))
+
+        assert {1: [code]} == relieve(bank, Relief())
+        assert {key} == {one.fields["key"] for one in caplog.records if one.msg == "damaged_row"}
+        assert not any(acme.sync.hexists(keys.record(one), "diverted") for one in (late, other))

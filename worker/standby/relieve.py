@@ -20,6 +20,7 @@ from threelane.store.diverted import Why
 from threelane.store.keys import LANES, Space
 from threelane.store.rates import Rate
 from threelane.store.spaces import spaces_async
+from threelane.store.states import Status
 from threelane.store.waiting import Cause
 from threelane.worker.account import hold
 from threelane.worker.account.hold import Held
@@ -172,16 +173,29 @@ async def _reports(client: redis.asyncio.Redis, now: int) -> dict[str, list[Repo
 
 
 async def _with_messages(client: redis.asyncio.Redis, spaces: Sequence[Space], now: int) -> list[Space]:
-    """Return the accounts in which messages wait for a worker or for a retry, or are due."""
+    """Return the accounts in which messages wait for a worker or for a retry, or are due.
+
+    One that has a key of another type is left out, and stops no other.
+    """
     async with client.pipeline(transaction=False) as pipe:
-        for space in spaces:
-            for lane in LANES:
-                pipe.zcard(keys.names(space).QUEUED[lane])
-                pipe.zlexcount(keys.names(space).WAITING, *waiting.bounds(lane, Cause.RETRY))
-                pipe.zcount(keys.names(space).DUE[lane], "-inf", now)
-        counts = await pipe.execute()
-    each = len(counts) // len(spaces)
-    return [space for at, space in enumerate(spaces) if any(counts[at * each : (at + 1) * each])]
+        counted = {space: _count(pipe, space, now) for space in spaces}
+        replies = iter(await pipe.execute(raise_on_error=False))
+    counts = {space: [rows.known(key, next(replies), None) for key in of] for space, of in counted.items()}
+    return [space for space, found in counts.items() if None not in found and any(found)]
+
+
+def _count(pipe: Any, space: Space, now: int) -> list[str]:
+    """Queue commands that count what waits in an account, on each key that a take-over changes; returns these keys."""
+    names = keys.names(space)
+    counted = [names.TALLY, names.FORMER[Status.SCHEDULED]]
+    pipe.hexists(names.TALLY, "")
+    pipe.zcount(names.FORMER[Status.SCHEDULED], "-inf", now)
+    for lane in LANES:
+        pipe.zcard(names.QUEUED[lane])
+        pipe.zlexcount(names.WAITING, *waiting.bounds(lane, Cause.RETRY))
+        pipe.zcount(names.DUE[lane], "-inf", now)
+        counted += [names.QUEUED[lane], names.WAITING, names.DUE[lane]]
+    return counted
 
 
 async def _release(client: redis.asyncio.Redis, space: Space, lane: int, room: int, now: int) -> None:
