@@ -112,4 +112,5 @@ def _sizes(client: redis.Redis, space: Space, name: str) -> tuple[dict[tuple[Sta
 
 
 def _reports(client: redis.Redis, now: int) -> dict[str, list[Reporting]]:
-    return by_account(rows.reports(client, rows.workers(client, now - SILENT_MS), REPORTED))
+    names = rows.workers(client, now - SILENT_MS)
+    return by_account(dict(zip(names, rows.reports(client, names, REPORTED), strict=True)))

@@ -28,7 +28,8 @@ def news(redis_server: RedisServer, client: redis.Redis) -> Iterator[System]:
     accounts.publish(client, ROUTING)
     with open_system(redis_server, account="news") as system:
         system.now = int(client.time()[0]) * 1000
-        client.hset(keys.worker("w"), mapping={"account": "news", "gateway": "gate", "fingerprint": "login"})
+        report = {"beat": system.now, "account": "news", "gateway": "gate", "fingerprint": "login"}
+        client.hset(keys.worker("w"), mapping=report)
         client.zadd(keys.WORKERS, {"w": system.now})
         system.take(lane=1)
         system.take(delay=600)

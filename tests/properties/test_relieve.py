@@ -15,6 +15,7 @@ from tests.properties.test_stand_by import ACME, BANK, places, record, take
 from tests.servers import RedisServer
 from threelane.contract.accounts.account import Account
 from threelane.contract.accounts.routing import Routing
+from threelane.operations import accounts as listed
 from threelane.store import accounts, keys, rows
 from threelane.store.states import Status
 from threelane.worker.account import hold
@@ -44,7 +45,7 @@ def systems(redis_server: RedisServer, client: redis.Redis) -> Iterator[dict[str
 def beat(system: System, **fields: str) -> None:
     """Let a worker of an account report."""
     name = f"worker-of-{system.space.account}"
-    report = {"account": system.space.account, "gateway": "gate", "fingerprint": "login"} | fields
+    report = {"beat": system.now, "account": system.space.account, "gateway": "gate", "fingerprint": "login"} | fields
     system.sync.hset(keys.worker(name), mapping=report)
     system.sync.zadd(keys.WORKERS, {name: system.now})
 
@@ -171,6 +172,28 @@ def test_a_worker_that_stopped_reporting_counts_as_gone(systems: dict[str, Syste
 
     bank.now += ABSENT_MS
     assert {3: [message_id]} == relieve(bank, relief)
+
+
+@pytest.mark.parametrize("damage", ["another type", "no time"])
+def test_a_worker_whose_report_cannot_be_read_is_none_of_the_default_account(
+    systems: dict[str, System], redis_server: RedisServer, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be of any account, or gone; health and doctor do not find it either."""
+    bank, key, row = systems[BANK], keys.worker("damaged"), "" if damage == "another type" else "beat"
+    with open_system(redis_server) as default:
+        default._drafts = 2_000
+        code = take(default, lane=1)
+        default.sync.zadd(keys.WORKERS, {"damaged": bank.now})
+        if damage == "another type":
+            retype(default.sync, key, "list")
+        else:
+            default.sync.hset(key, mapping={"beat": "?", "gateway": "gate", "fingerprint": "login"})
+        default.sync.hset(keys.ABSENT, "default", 1)
+        rows._logged.discard((key, row))
+
+        assert ["no worker"] == [one.state for one in listed.read(default.sync, bank.now) if one.name == "default"]
+        assert {1: [code]} == relieve(bank, Relief())
+        assert [{"key": key, "row": row}] == [one.fields for one in caplog.records if one.msg == "damaged_row"]
 
 
 def test_a_drained_stand_by_takes_nothing(systems: dict[str, System], client: redis.Redis) -> None:

@@ -6,10 +6,10 @@ person set, who may want these messages stopped, whichever account would send th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from threelane.store import rows
+from threelane.store import keys, rows
 from threelane.store.diverted import Why
 from threelane.worker.account.hold import BY_HAND, Held, credentials_scope
 from threelane.worker.gateway import breaking
@@ -20,7 +20,7 @@ ABSENT_MS = 30_000
 SHORT_MS = 5_000
 """A hold that is over before this is waited for, as that of a rate limit."""
 _OF_PERSONS = (BY_HAND, rows.CODE)
-REPORTED = (rows.ACCOUNT, "gateway", "fingerprint", "fault", "no_login")
+REPORTED = (rows.ACCOUNT, "beat", "gateway", "fingerprint", "fault", "no_login")
 """The fields of a worker's report from which a Reporting is made."""
 
 
@@ -36,12 +36,17 @@ class Reporting(NamedTuple):
     no_login: str = ""
 
 
-def by_account(reports: Iterable[Sequence[bytes | None]]) -> dict[str, list[Reporting]]:
-    """Return reports, each the values of REPORTED, by account as keys have it."""
+def by_account(reports: Mapping[str, Sequence[bytes | None]]) -> dict[str, list[Reporting]]:
+    """Return workers' reports, each the values of REPORTED, by account as keys have it.
+
+    One that cannot be read, so without the time of its report, counts for no account.
+    """
     found: dict[str, list[Reporting]] = {}
-    for values in reports:
-        account, *rest = map(rows.text, values)
-        found.setdefault(account, []).append(Reporting(*rest))
+    for name, (account, beat, *rest) in reports.items():
+        if (beat or b"").isdigit():
+            found.setdefault(rows.text(account), []).append(Reporting(*map(rows.text, rest)))
+        elif any((account, beat, *rest)):
+            rows.report(keys.worker(name), "beat")
     return found
 
 

@@ -163,13 +163,13 @@ async def _reports(client: redis.asyncio.Redis, now: int) -> dict[str, list[Repo
     found: Any = await rows.unless_damaged_async(
         keys.WORKERS, client.zrange(keys.WORKERS, now - SILENT_MS, "+inf", byscore=True)
     )
-    workers = [keys.worker(rows.text(name)) for name in found or ()]
+    workers = [rows.text(name) for name in found or ()]
     async with client.pipeline(transaction=False) as pipe:
-        for one in workers:
-            pipe.hmget(one, REPORTED)
+        for name in workers:
+            pipe.hmget(keys.worker(name), REPORTED)
         replies = await pipe.execute(raise_on_error=False)
-    known = (rows.known(one, reply, None) for one, reply in zip(workers, replies, strict=True))
-    return by_account(values for values in known if values)
+    known = {name: rows.known(keys.worker(name), one, None) for name, one in zip(workers, replies, strict=True)}
+    return by_account({name: values for name, values in known.items() if values})
 
 
 async def _with_messages(client: redis.asyncio.Redis, spaces: Sequence[Space], now: int) -> list[Space]:
