@@ -202,7 +202,7 @@ KINDS: dict[Key, KeyKind] = {
                         "<kind>:<lane>:at -> when the last, ms: missing.py", by_account=True),
     Key.STAND_BY_TURN: KeyKind("string", "lock: one worker of an account at a time takes over what waits in others",
                                "lane", "before the next", by_account=True),
-    Key.ABSENT: KeyKind("hash", "account without a worker that is ready -> since when, ms"),
+    Key.ABSENT: KeyKind("hash", "account, or account:lane, without a worker that is ready -> since when, ms"),
     Key.ERASING: KeyKind("string", "lock: one erasure round per hour", "", "an hour"),
     Key.COPYING: KeyKind("string", "lock: one round of copying outcomes to batches per hour", "", "an hour"),
     # who must not get messages must not get them through another account either; so are limits, budgets and prefixes

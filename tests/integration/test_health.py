@@ -173,6 +173,7 @@ def test_a_reserved_worker_fetches_its_lane_alone(producer: Producer, workers: W
     slow, quick = (producer.send("27999500001", "Hello", lane=lane).id for lane in (3, 1))
     wait_until(lambda: producer.status(quick).attempts, what="lane 1")
     wait_until(lambda: client.hget(keys.worker("lane1"), "lanes") == b"1", what="its lanes")
+    assert b"1" == client.hget(keys.worker("lane1"), "serves")
     assert 0 == producer.status(slow).attempts
 
 

@@ -132,7 +132,52 @@ def test_an_account_without_a_worker_is_relieved_after_a_while(systems: dict[str
     bank.now += READ_EVERY_MS
     take(acme)
     assert {} == relieve(bank, relief)
-    assert [b"default"] == acme.sync.hkeys(keys.ABSENT), "acme is back"
+    assert not any(name.startswith(b"acme") for name in acme.sync.hkeys(keys.ABSENT)), "acme is back"
+
+
+@pytest.mark.parametrize("left", [{"serves": "2,3"}, {"lanes": "2,3"}, {"serves": "2,3", "lanes": ""}])
+def test_a_lane_without_a_worker_is_relieved_while_workers_of_other_lanes_live(
+    systems: dict[str, System], left: dict[str, str]
+) -> None:
+    """Login codes would wait for the worker of lane 1; the account sends its newsletters itself."""
+    acme, bank, relief = systems[ACME], systems[BANK], Relief()
+    code, _ = take(acme, lane=1), take(acme)
+    for _ in range(2):
+        assert {} == relieve(bank, relief)
+        acme.now = bank.now = bank.now + ABSENT_MS
+        beat(acme, **left)
+    assert {1: [code]} == relieve(bank, Relief()), "another worker of the stand-by knows since when, too"
+
+    acme.now = bank.now = bank.now + READ_EVERY_MS
+    beat(acme, serves="1,2,3")
+    take(acme, lane=1)
+    assert {} == relieve(bank, relief)
+    assert not any(name.startswith(b"acme") for name in acme.sync.hkeys(keys.ABSENT)), "its lane 1 is back"
+
+
+def test_a_lane_whose_workers_are_out_of_order_is_relieved_by_itself(systems: dict[str, System]) -> None:
+    """The workers of other lanes say nothing about it."""
+    acme, bank = systems[ACME], systems[BANK]
+    code, _ = take(acme, lane=1), take(acme)
+    beat(acme, serves="1", fault="no route to the gateway")
+    other = {"beat": acme.now, "account": ACME, "gateway": "gate", "serves": "2,3"}
+    acme.sync.hset(keys.worker("other"), mapping=other)
+    acme.sync.zadd(keys.WORKERS, {"other": acme.now})
+
+    assert {1: [code]} == relieve(bank, Relief())
+
+
+def test_an_earlier_version_and_this_one_know_together_since_when_an_account_has_no_worker(
+    systems: dict[str, System],
+) -> None:
+    """It notes accounts without their lanes, and removes no others."""
+    acme, bank = systems[ACME], systems[BANK]
+    code = take(acme, lane=1)
+    acme.sync.delete(keys.WORKERS)
+    acme.sync.hset(keys.ABSENT, ACME, bank.now - ABSENT_MS)
+
+    assert {1: [code]} == relieve(bank, Relief())
+    assert str(bank.now - ABSENT_MS).encode() == acme.sync.hget(keys.ABSENT, ACME)
 
 
 def test_what_becomes_due_in_an_account_without_a_worker_moves_too(systems: dict[str, System]) -> None:

@@ -1,4 +1,4 @@
-"""Ability: why an account cannot send, by its holds and the reports of its workers.
+"""Ability: why an account cannot send a lane, by its holds and the reports of the workers that serve the lane.
 
 A short stop does not count: an account that sends again within seconds is waited for.  Neither does a hold that a
 person set, who may want these messages stopped, whichever account would send them.
@@ -6,7 +6,7 @@ person set, who may want these messages stopped, whichever account would send th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from threelane.store import keys, rows
@@ -16,24 +16,28 @@ from threelane.worker.gateway import breaking
 from threelane.worker.policy.rule import Scope
 
 ABSENT_MS = 30_000
-"""How long an account has no worker, or none that is ready, before that counts: a deployment replaces its workers."""
+"""How long a lane has no worker, or none that is ready, before that counts: a deployment replaces its workers."""
 SHORT_MS = 5_000
 """A hold that is over before this is waited for, as that of a rate limit."""
+_ALL = ",".join(map(str, keys.LANES))
 _OF_PERSONS = (BY_HAND, rows.CODE)
-REPORTED = (rows.ACCOUNT, "beat", "gateway", "fingerprint", "fault", "no_login")
+REPORTED = (rows.ACCOUNT, "beat", "gateway", "fingerprint", "fault", "no_login", "serves", "lanes")
 """The fields of a worker's report from which a Reporting is made."""
 
 
 class Reporting(NamedTuple):
     """What a worker reports: its breaker, its credentials, why it alone sends nothing, why its login is not accepted.
 
-    Without a broker it sends all the same.
+    Without a broker it sends all the same.  ``serves`` are its lanes; in reports of earlier versions those that it
+    fetches, as the broker lets it, are all that is known.
     """
 
     gateway: str
     fingerprint: str
     fault: str = ""
     no_login: str = ""
+    serves: str = ""
+    lanes: str = ""
 
 
 def by_account(reports: Mapping[str, Sequence[bytes | None]]) -> dict[str, list[Reporting]]:
@@ -50,15 +54,20 @@ def by_account(reports: Mapping[str, Sequence[bytes | None]]) -> dict[str, list[
     return found
 
 
+def serving(workers: Iterable[Reporting], lane: int) -> list[Reporting]:
+    """Return the workers that serve a lane; one whose lanes are unknown may."""
+    return [one for one in workers if str(lane) in (one.serves or one.lanes or _ALL).split(",")]
+
+
 def is_absent(workers: Collection[Reporting]) -> bool:
     """Return whether no worker has logged in, which may pass within seconds."""
     return all(one.no_login for one in workers)
 
 
 def why_unable(held: Mapping[str, Held], workers: Collection[Reporting], absent_ms: int, now: int) -> Why | None:
-    """Return why an account cannot send, None if it can or may soon; pure.
+    """Return why an account cannot send through these workers, None if it can or may soon; pure.
 
-    ``absent_ms``: how long it has had no worker that is ready.
+    ``absent_ms``: how long none of them has been ready.
     """
     account = held.get(Scope.ACCOUNT)
     if account and account.code in _OF_PERSONS:

@@ -30,7 +30,7 @@ from threelane.worker.gateway.context import WorkerContext
 from threelane.worker.process.duty import Duty
 from threelane.worker.process.identity import SILENT_MS
 from threelane.worker.process.settings import WorkerSettings
-from threelane.worker.standby.ability import REPORTED, Reporting, by_account, is_absent, stops, why_unable
+from threelane.worker.standby.ability import REPORTED, Reporting, by_account, is_absent, serving, stops, why_unable
 from threelane.worker.standby.take_over import Terms, take_over
 
 ROUND_SECONDS = 0.5
@@ -43,10 +43,10 @@ PAGE, PAGES = 250, 8  # ids of a lane that one round looks at
 
 
 class _Unable(NamedTuple):
-    """An account that cannot send, why, and the holds that persons set in it."""
+    """An account that cannot send some lanes, why by lane, and the holds that persons set in it."""
 
     space: Space
-    why: Why
+    why: Mapping[int, Why]
     stops: Mapping[str, Held]
 
 
@@ -55,7 +55,7 @@ class Relief:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._absent_since: dict[str, int] = {}  # accounts without a worker that is ready, as keys have them
+        self._absent_since: dict[str, int] = {}  # accounts and lanes without a worker that is ready
         self._reports: dict[str, list[Reporting]] = {}
         self._read_at = -READ_EVERY_MS
         self._places: dict[tuple[Space, int, bool], int] = {}  # that follow those which do not move
@@ -90,9 +90,9 @@ class Relief:
                 continue  # the rest is reserved for higher lanes
             room = await _room(client, settings, lane)
             for one in unable:
-                if f"lane:{lane}" in one.stops:
+                if lane not in one.why or f"lane:{lane}" in one.stops:
                     continue
-                if one.why is Why.NO_WORKER:
+                if one.why[lane] is Why.NO_WORKER:
                     await _release(client, one.space, lane, room, now)
                 found = await self._take(client, one, own, lane, room, terms, now)
                 taken.setdefault(lane, []).extend(found)
@@ -105,7 +105,11 @@ class Relief:
         self._reports, self._read_at = await _reports(client, now), now
         known = await rows.table_async(client, keys.ABSENT)
         since = {rows.text(account): rows.number(at) for account, at in known.items()}
-        names = {shown(one.account): is_absent(self._reports.get(one.account, ())) for one in others}
+        names: dict[str, bool] = {}
+        for one in others:
+            workers = self._reports.get(one.account, ())
+            names[shown(one.account)] = is_absent(workers)
+            names |= {_of_lane(one, lane): is_absent(serving(workers, lane)) for lane in LANES}
         self._absent_since = {name: since.get(name, now) for name, is_gone in names.items() if is_gone}
         new: dict[Any, Any] = {name: at for name, at in self._absent_since.items() if name not in since}
         if new:
@@ -115,8 +119,12 @@ class Relief:
 
     async def _unable(self, client: redis.asyncio.Redis, space: Space, now: int) -> _Unable | None:
         held = hold.decode(await hold.read(client, space), now, space)
-        absent_ms = now - self._absent_since.get(shown(space.account), now)
-        why = why_unable(held, self._reports.get(space.account, ()), absent_ms, now)
+        workers, why = self._reports.get(space.account, ()), dict[int, Why]()
+        for lane in LANES:
+            names = shown(space.account), _of_lane(space, lane)
+            absent_ms = now - min(self._absent_since.get(name, now) for name in names)
+            if found := why_unable(held, serving(workers, lane), absent_ms, now):
+                why[lane] = found
         return _Unable(space, why, stops(held)) if why else None
 
     async def _take(
@@ -139,7 +147,7 @@ class Relief:
                 if most <= 0:
                     break
                 ids = await _page(client, former, lane, place, most, retries=retries)
-                found = await take_over(client, former, own, lane, ids, unable.why, terms, now) if ids else []
+                found = await take_over(client, former, own, lane, ids, unable.why[lane], terms, now) if ids else []
                 taken += found
                 place += len(ids) - len(found)
                 if len(ids) < most:
@@ -147,6 +155,11 @@ class Relief:
                     break
             self._places[former, lane, retries] = place
         return taken
+
+
+def _of_lane(space: Space, lane: int) -> str:
+    """Return the name of an account's lane among those without a worker; earlier versions know accounts only."""
+    return f"{shown(space.account)}:{lane}"
 
 
 async def _take_turns(client: redis.asyncio.Redis, own: Space, lanes: Sequence[int]) -> list[int]:

@@ -39,7 +39,8 @@ class BeatReport(NamedTuple):
     ``started`` (ms) and ``incarnation`` identify the process.  ``dropped`` is what it found in the queues that is no
     nudge: when the last (ms), and how many by problem, or empty.  ``account`` is the account that it
     serves, as keys have it, and ``routing`` the version of the accounts and routes that it was started with.
-    ``no_login`` is why the gateway has not accepted its login, or empty.
+    ``no_login`` is why the gateway has not accepted its login, or empty.  ``serves`` are the lanes that it serves, also
+    before its first fetch and while the broker is away.
     """
 
     lanes: Sequence[int]
@@ -57,6 +58,7 @@ class BeatReport(NamedTuple):
     account: str = ""
     routing: str = ""
     no_login: str = ""
+    serves: Sequence[int] = ()
 
 
 class StartedWith:
@@ -119,6 +121,7 @@ def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
         account=settings.space.account,
         routing=STARTED_WITH.routing,
         no_login=READINESS.reasons.get(LOGIN, ""),
+        serves=sorted(LANES.serves),
         not_ready="; ".join(reason for part, reason in READINESS.reasons.items() if part != GATEWAY),  # it is the fault
         pid=own.pid,
         started=own.started,
@@ -128,7 +131,8 @@ def _own(report: BeatReport, settings: WorkerSettings) -> BeatReport:
 
 def _arguments(report: BeatReport, now: int, dead: str) -> Any:
     """Return the arguments of the script."""
-    entry = report._asdict() | {"lanes": ",".join(map(str, report.lanes))}
+    lists = {"lanes": report.lanes, "serves": report.serves}
+    entry = report._asdict() | {name: ",".join(map(str, lanes)) for name, lanes in lists.items()}
     return {
         "worker": keys.worker(IDENTITY.name),
         "name": IDENTITY.name,
