@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,7 @@ from threelane.contract.refusal import Refusal
 from threelane.producer import accept as acceptance
 from threelane.producer import routes
 from threelane.producer.accept import AcceptCall
+from threelane.producer.enqueue import MOST_TRIES
 from threelane.store import accounts, budgets, keys
 from threelane.store.budgets import Budget
 from threelane.store.spaces import spaces
@@ -223,24 +225,33 @@ def test_routes_that_change_during_a_bulk_cost_no_message(
         assert answer.account in {one.account for one in names if one}
 
 
+@pytest.mark.parametrize("changes", [MOST_TRIES, MOST_TRIES + 1])
+@pytest.mark.parametrize("at_once", [True, False])
 def test_routes_that_change_with_each_try_end_in_a_refusal(
-    routed: redis.Redis, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    routed: redis.Redis, producer: Producer, monkeypatch: pytest.MonkeyPatch, changes: int, at_once: bool
 ) -> None:
-    """A caller is not kept for ever, and knows that the message was not accepted."""
-    turns = [ROUTING, SWAPPED]
+    """A caller is not kept for ever, and knows that the message was not accepted; fewer changes cost none."""
+    turns, calls = [ROUTING, SWAPPED], itertools.count(1)
     begin = AcceptCall.begin
 
     def changing(call: AcceptCall, connection: redis.Redis) -> None:
-        turns.reverse()
-        accounts.publish(routed, turns[0])
+        if (number := next(calls)) <= changes:
+            turns.reverse()
+            accounts.publish(routed, turns[0])
+        assert number <= MOST_TRIES + 1, "it is tried once, and then again at most MOST_TRIES times"
         begin(call, connection)
 
     monkeypatch.setattr(AcceptCall, "begin", changing)
-    (answer,) = producer.send_many([{"to": TO, "text": TEXT}])
+    answer = producer.send_many([{"to": TO, "text": TEXT}])[0] if at_once else producer.try_send(TO, TEXT)
 
-    assert isinstance(answer, Refused)
-    assert ("114", "account", 1) == (answer.code, answer.field, answer.retry_after)
-    assert {} == places(routed)
+    assert MOST_TRIES + 2 == next(calls)
+    if changes <= MOST_TRIES:
+        assert isinstance(answer, Accepted)
+        assert [answer.id] == [*places(routed)]
+    else:
+        assert isinstance(answer, Refused)
+        assert Refused.from_refusal(acceptance.changing()).args == answer.args
+        assert {} == places(routed)
 
 
 def test_an_old_producer_puts_its_messages_into_the_default_account(routed: redis.Redis) -> None:
