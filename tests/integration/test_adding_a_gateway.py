@@ -106,6 +106,7 @@ def test_the_page_has_every_file_that_it_lists() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_gateway_that_the_page_adds_sends_and_receives_receipts(example: Product) -> None:
     """By a worker, a callback endpoint and its double: a receipt with its charge, and a refusal by its own code."""
     with example.running("sandbox", "--port", "0") as sandbox, example.running("callbacks") as endpoint:
@@ -124,6 +125,7 @@ def test_a_gateway_that_the_page_adds_sends_and_receives_receipts(example: Produ
     assert "callback_refused" not in endpoint.log.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_its_credential_is_a_setting_like_any_other(example: Product, tmp_path: Path) -> None:
     """With a file in its place, and a line of check when it is missing."""
     known = "THREELANE_EXAMPLE_KEY is not set"
@@ -135,6 +137,7 @@ def test_its_credential_is_a_setting_like_any_other(example: Product, tmp_path: 
     assert known not in example.run("check", THREELANE_EXAMPLE_KEY_FILE=str(file)).stdout
 
 
+@pytest.mark.slow
 def test_an_undeclared_feature_is_refused_at_accept(example: Product) -> None:
     """And what it declares is shown beside the other APIs."""
     ended = example.run("send", "27831234567", "Hello", "--field", "type=flash")
@@ -190,6 +193,7 @@ def test_a_table_of_codes_that_is_not_there_ends_what_uses_it_with_one_sentence(
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_a_sender_of_another_name_ends_the_worker_with_one_sentence(example: Product) -> None:
     """As after copying a folder: metrics and codes would be those of the wrong gateway."""
     file = example.tree / "gateways" / "example" / "gateway.py"

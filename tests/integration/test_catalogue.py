@@ -172,6 +172,7 @@ def test_every_label_is_bounded() -> None:
         assert label.known, name
 
 
+@pytest.mark.slow
 def test_the_exporter_s_series_do_not_grow_with_the_messages(client: redis.Redis) -> None:
     """Random cost centres, producers, codes and senders: unknown ones are summed up as other."""
     random = Random(1)

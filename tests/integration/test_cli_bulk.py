@@ -156,6 +156,7 @@ def test_without_redis_no_row_is_accepted_and_the_command_reports_it(mixed: str)
     assert not any(secret in printed for secret in ("hunter2", "127.0.0.1", "Traceback"))
 
 
+@pytest.mark.slow
 def test_national_numbers_without_a_country_are_refused_as_a_whole(
     environment: dict[str, str], client: redis.Redis, tmp_path: Path
 ) -> None:

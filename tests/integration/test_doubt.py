@@ -161,6 +161,7 @@ def test_a_worker_that_dies_in_the_middle_is_succeeded_by_a_look_up(
 
 
 @needs_a_look_up
+@pytest.mark.slow
 def test_a_message_that_kills_two_workers_is_not_sent_a_third_time(
     producer: Producer, workers: Workers, until: Until, client: redis.Redis
 ) -> None:

@@ -384,6 +384,7 @@ def test_evidence_is_bounded(system: System, client: redis.Redis) -> None:
     assert (204, 50) == (known["failed"], len(known["numbers"]))
 
 
+@pytest.mark.slow
 def test_suspects_are_bounded(system: System, client: redis.Redis) -> None:
     """A list of wrong numbers of all networks fails in each of them once; those of before make place for new ones."""
     for turn in range(2):

@@ -94,6 +94,7 @@ def test_five_workers_of_a_host_share_the_work_and_are_watched_each_on_its_own(
         os.kill(default.children[2].process.pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_the_successor_of_a_killed_worker_has_its_name_at_once(default: Workers, client: redis.Redis) -> None:
     """The heartbeat of the dead one is still fresh, and the kernel has released its lock."""
     kill(default.start())
@@ -103,6 +104,7 @@ def test_the_successor_of_a_killed_worker_has_its_name_at_once(default: Workers,
     assert [HOST] == [*targets(default)]
 
 
+@pytest.mark.slow
 def test_two_containers_of_one_host_name_report_under_two_names(
     default: Workers, client: redis.Redis, tmp_path: Path
 ) -> None:

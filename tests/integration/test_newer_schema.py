@@ -93,6 +93,7 @@ def test_an_older_process_does_not_move_it(client: redis.Redis, producer: Produc
         producer.move(later.id, datetime.now(UTC) + timedelta(hours=2))
 
 
+@pytest.mark.slow
 def test_an_older_worker_puts_it_back_and_a_newer_one_sends_it_once(
     producer: Producer, sandbox: Running, workers: Workers, until: Until, client: redis.Redis, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_an_outage_leaves_a_handful_in_doubt_and_the_first_code_goes_first(
     assert not opened(client)
 
 
+@pytest.mark.slow
 def test_while_the_gateway_does_not_answer_nothing_is_sent(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
@@ -165,6 +166,7 @@ def test_refused_connections_spend_no_attempt_and_leave_nothing_in_doubt(
     assert 0 == tallied(client, "in_doubt")
 
 
+@pytest.mark.slow
 def test_a_prober_that_dies_leaves_the_breaker_to_another_worker(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
@@ -225,6 +227,7 @@ def test_a_rate_limit_holds_all_lanes_and_leaves_nothing_in_doubt(
     assert {*news, *codes} == set(taken(sandbox))
 
 
+@pytest.mark.slow
 def test_a_worker_with_a_wrong_address_stops_alone_and_reports_it(
     producer: Producer,
     sandbox: Running,
@@ -248,6 +251,7 @@ def test_a_worker_with_a_wrong_address_stops_alone_and_reports_it(
     assert 0 == typed("health", "--worker", "right", environment=base_environment).returncode
 
 
+@pytest.mark.slow
 def test_a_worker_goes_on_when_its_address_answers_properly(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:

@@ -105,6 +105,7 @@ def record(client: redis.Redis, message_id: str) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in found.items()}
 
 
+@pytest.mark.slow
 def test_a_poison_message_among_a_thousand_is_one_dead_letter(
     poisoned: Product, producer: Producer, client: redis.Redis, sandbox: Running
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_message_at_which_the_code_fails_after_the_request_left_is_looked_up(
     assert {True} == {one["left"] for one in log_of(worker) if one["event"] == "gateway_raised"}
 
 
+@pytest.mark.slow
 def test_a_worker_at_which_three_different_messages_fail_ends_with_an_error(
     poisoned: Product, producer: Producer, client: redis.Redis
 ) -> None:

@@ -410,6 +410,7 @@ def test_the_rate_of_look_ups_is_shared_with_messages_in_doubt_and_held(system: 
     assert 3 <= done["receipts"] <= 5
 
 
+@pytest.mark.slow
 def test_the_rate_of_look_ups_grows_with_what_is_due_to_the_configured_limit(system: System) -> None:
     """900 that are due would take 45 seconds at 20 a second; with up to 30 they take 30."""
     more = system.settings.model_copy(update={"look_ups_per_second": 20, "most_look_ups_per_second": 40})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+import pytest
 import redis
 import redis.asyncio
 
@@ -57,6 +58,7 @@ def at(ms: int) -> float:
     return (ms - START) / 1000
 
 
+@pytest.mark.slow
 def test_a_code_is_released_with_the_first_batch_after_its_time_however_long_the_newsletter(system: System) -> None:
     """20,000 newsletters that were due half a second earlier had to be released before it."""
     accepted(system, NEWSLETTERS, lane=3, delay=at(DUE))

@@ -66,6 +66,7 @@ def test_up_is_found_by_the_commands_in_its_folder_and_ends_at_one_signal(comman
     assert not file.exists()
 
 
+@pytest.mark.slow
 def test_up_runs_further_accounts_each_with_a_sandbox_and_a_worker(command: Command) -> None:
     """Their routes are in force for the commands in its folder; one endpoint has the callbacks of all."""
     routes = '[[routes]]\nname = "news"\nlane = 3\naccount = "marketing"\n'

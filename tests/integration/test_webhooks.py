@@ -256,6 +256,7 @@ def test_the_same_addresses_are_reached_when_that_is_allowed(
     assert ["a"] == [post.message for post in wait_until(receiver.got)]
 
 
+@pytest.mark.slow
 def test_a_killed_dispatcher_loses_nothing(client: redis.Redis, receiver: Receiver, dispatch: Dispatch) -> None:
     """Killed twice in the middle, with posts under way and events half read: all arrive."""
 
@@ -292,6 +293,7 @@ def test_two_dispatchers_share_and_post_nothing_twice(
     assert all(counted(child, "taken") > 0 for child in children)
 
 
+@pytest.mark.slow
 def test_entries_of_a_dead_dispatcher_are_taken_over_once(
     client: redis.Redis, receiver: Receiver, dispatch: Dispatch
 ) -> None:

@@ -77,6 +77,7 @@ def _claimed(worker: Child, lane: int) -> float:
     )
 
 
+@pytest.mark.slow
 def test_a_busy_worker_leaves_codes_to_a_reserved_one_and_takes_them_when_that_is_gone(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_busy_worker_leaves_codes_to_a_reserved_one_and_takes_them_when_that_i
     assert client.zcard(keys.QUEUED[3]), "it was busy all the time"
 
 
+@pytest.mark.slow
 def test_lane_3_moves_while_lane_1_is_never_empty(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:

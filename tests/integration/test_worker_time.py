@@ -41,6 +41,7 @@ def test_7_days_and_a_minute_ahead_is_refused_with_120(producer: Producer) -> No
     assert (answer.code, answer.field) == ("120", "deliver_at")
 
 
+@pytest.mark.slow
 def test_a_scheduled_message_outlives_the_only_worker(
     producer: Producer, sandbox: Running, workers: Workers, client: redis.Redis
 ) -> None:

@@ -70,6 +70,7 @@ def celery_worker(workers: Workers, account: str) -> Child:
     return child
 
 
+@pytest.mark.slow
 def test_workers_of_several_accounts_share_a_host(
     client: redis.Redis, workers: Workers, second: Running, run_dir: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_an_account_that_the_file_lacks_ends_a_process_with_a_sentence(
 
 
 @needs_a_look_up
+@pytest.mark.slow
 def test_look_ups_polls_and_cancels_go_to_the_account_of_their_message(
     client: redis.Redis, workers: Workers, producer: Producer, sandbox: Running, second: Running
 ) -> None:

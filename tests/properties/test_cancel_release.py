@@ -226,6 +226,7 @@ class Round:
         return Counter(event[b"id"].decode() for _, event in entries if event[b"status"] == b"cancelled")
 
 
+@pytest.mark.slow
 def test_a_message_is_cancelled_or_sent_and_never_both(system: System) -> None:
     """Whatever comes between: a release, a claim, an answer, a lost answer, a retry, a deferral, another time."""
     rng, answers = Random(4711), Counter[str]()

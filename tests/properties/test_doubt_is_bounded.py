@@ -293,6 +293,7 @@ def test_a_minute_after_an_outage_nothing_is_in_doubt(world: DoubtWorld, outage:
 # Lanes.
 
 
+@pytest.mark.slow
 def test_a_code_in_doubt_does_not_wait_behind_a_newsletter_in_doubt(world: DoubtWorld) -> None:
     """2,000 of lane 3 are due as well, for longer: the code's look-up is among the next 20."""
     world.fate = lambda _: Fate.LOST_AFTER
@@ -342,6 +343,7 @@ STEPS = some.lists(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
+@pytest.mark.slow
 def test_in_any_order_nothing_is_sent_a_third_time_and_nothing_without_proof(
     system: System, steps: list[tuple[str, object]]
 ) -> None:

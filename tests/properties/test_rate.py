@@ -26,6 +26,7 @@ def system(redis_server: RedisServer) -> Iterator[System]:
 
 @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(claims=st.lists(st.tuples(st.integers(0, 9), st.sampled_from((0, 20))), min_size=10, max_size=30))
+@pytest.mark.slow
 def test_the_rate_holds_when_clocks_differ(system: System, client: redis.Redis, claims: list[tuple[int, int]]) -> None:
     """Workers' clocks differ by milliseconds: a claim by a late one must not make the next one richer."""
     system.empty()

@@ -122,6 +122,7 @@ def test_the_account_shows_no_password(sandbox: Running) -> None:
     assert "password" not in account
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_requests_give_the_same_ids() -> None:
     """Another seed gives others."""
     seen = []

@@ -122,6 +122,7 @@ def test_a_fault_of_another_command_waits_for_it(sandbox: Running) -> None:
     assert outcome(sandbox) == "cut"
 
 
+@pytest.mark.slow
 def test_a_probability_is_drawn_from_the_seed() -> None:
     """Two sandboxes of one seed fail the same requests."""
     seen = []

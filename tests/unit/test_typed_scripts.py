@@ -27,6 +27,7 @@ WRONG = {
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_wrong_call_of_a_script_does_not_pass_the_type_check(tmp_path: Path) -> None:
     """A key in the wrong place would be found in production, or never."""
     lines = [*PREFACE.strip().splitlines(), GOOD, *WRONG.values()]

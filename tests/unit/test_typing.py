@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.layout import ROOT
 
 CALLS = Path("tests/typing")
@@ -22,6 +24,7 @@ def rejected(name: str) -> dict[int, str]:
     return {int(line): code for line, code in FOUND.findall(done.stdout)}
 
 
+@pytest.mark.slow
 def test_each_wrong_call_is_rejected_for_its_own_reason() -> None:
     """A field that was misspelt, or an answer that was not looked at, does not wait for a customer to find it."""
     lines = (ROOT / CALLS / "wrong_calls.py").read_text(encoding="utf-8").splitlines()
@@ -31,6 +34,7 @@ def test_each_wrong_call_is_rejected_for_its_own_reason() -> None:
     assert expected == rejected("wrong_calls.py")
 
 
+@pytest.mark.slow
 def test_no_right_call_is_rejected() -> None:
     """A type that is too narrow would be worked around with ``Any``."""
     assert {} == rejected("right_calls.py")
