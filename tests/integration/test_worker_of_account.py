@@ -15,7 +15,7 @@ from tests import rabbit
 from tests.integration.api import API
 from tests.integration.conftest import Workers
 from tests.servers import RedisServer, wait_until
-from threelane import ProducerSettings
+from threelane import ProducerSettings, Status
 from threelane.contract import message
 from threelane.contract.message import Draft
 from threelane.demo import accounts
@@ -25,7 +25,10 @@ from threelane.store import keys
 from threelane.store.keys import Space, space_of
 
 ACME, DEFAULT = space_of("acme"), keys.HERE
-READ_OF_OTHERS = {keys.HOLDS, keys.WAITING, *keys.QUEUED.values(), *keys.DUE.values()}
+READ_OF_OTHERS = {
+    *(keys.HOLDS, keys.WAITING, keys.TALLY, *keys.QUEUED.values(), *keys.DUE.values()),
+    keys.OF_DEFAULT.FORMER[Status.SCHEDULED],
+}
 """What a worker reads of an account that cannot send, to see whether it is the stand-by of what waits there."""
 END = "the end of the test"
 
