@@ -5,7 +5,8 @@ A script names what it shares with Python by ``Namespace.member``: ``Field.statu
 a list argument.  The names are replaced before Redis gets the source: an unknown name is an error at import, a known
 one costs nothing at run time.  ``known`` is a table of record fields, whose names are checked.
 
-``-- PARTS move, suppression`` at the top of a file includes these parts, and their parts, once each.
+``-- PARTS move, suppression`` at the top of a file includes these parts, and their parts, once each.  A process splits
+a file at its names once, however many scripts include it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from threelane.contract.subscriber import TO_FORMER, TO_PRESENT, Change, Changes
 from threelane.store import limits
@@ -46,6 +47,15 @@ _PARTS = re.compile(r"^-- PARTS +(.+)$", re.MULTILINE)
 _FIELDS = frozenset(member.value for member in Field)
 
 
+class Shared(NamedTuple):
+    """A name in a script that is shared with Python: ``KEY.holds``, ``#KEY.records``, ``KEY.records[``."""
+
+    of: str
+    name: str
+    has_length: bool  # # before it
+    has_index: bool  # [ after it
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The source that Redis gets; ``fixed`` are the keys that no caller gives, in the order of KEYS."""
@@ -66,7 +76,7 @@ class Source:
 def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head: str) -> Source:
     """Return the source of a script; raises UnknownName."""
     files = list(_with_parts(file))
-    places = Places.assign((name for path in files for name in _key_names(_read(path))), signature)
+    places = Places.assign((name for path in files for name in _key_names(path)), signature)
     arguments = signature.arguments + ((signature.last,) if signature.last else ())
     arguments += (PERIODS,) if places.has_periods else ()
     has_account = ACCOUNT not in arguments and any(f"ARG.{ACCOUNT}" in _read(path) for path in files)
@@ -76,23 +86,7 @@ def compose(file: Path, signature: Signature, names: Sequence[type[Enum]], head:
     spaces: dict[str, Mapping[str, str]] = {"KEY": places.by_name, "ARG": _places("ARGS", arguments)}
     spaces |= {name: {value: str(at) for at, value in enumerate(values, 1)} for name, values in signature.items.items()}
     spaces |= {enum.__name__: _literals(enum) for enum in (*NAMES, *names)}
-    spaces["Table"] = {
-        "may_follow": _may_follow(),
-        "indexes": _indexes(places.by_name),
-        "stored": _table({status: f"'{stored}'" for status, stored in STORED.items()}),
-        "since": _list(SINCE),
-        "shapes": _table({name: f"FITS.{shape}" for name, shape in SHAPES.items()}),
-        "needed": _table({name: f"'{when}'" for name, when in NEEDED.items()}),
-        "before_sent": _table(dict.fromkeys(BEFORE_SENT, "true")),
-        "spelling_starts": _table(dict.fromkeys(TO_PRESENT, "true")),
-        "spellings": _table({"present": _changes(TO_PRESENT), "former": _changes(TO_FORMER)}),
-        "limits": _table({name: _limit(one) for name, one in limits.DEFAULTS.items()}),
-        "limit_kinds": _table({kind: _allowed(one) for kind, one in limits.KINDS.items()}),
-        "periods": _table({name: str(seconds) for name, seconds in limits.PERIODS.items()}),
-        "held_ms": str(limits.HELD_MS),
-        "most_held": str(limits.MOST_HELD),
-        "files": _FILES,  # replaced last, when the lines are known
-    }
+    spaces["Table"] = {**_tables(), "indexes": _indexes(places.by_name)}
     texts, begins = [head, "local ARGS = cmsgpack.unpack(ARGV[1])\n" if arguments else "\n"], [(1, "the head")]
     for path in files:
         begins.append((1 + "".join(texts).count("\n"), path.name))
@@ -120,11 +114,29 @@ def _with_parts(file: Path, seen: set[Path] | None = None) -> Iterator[Path]:
     yield file
 
 
-def _key_names(text: str) -> Iterator[str]:
+@cache
+def _pieces(path: Path) -> tuple[str | Shared, ...]:
+    """Return a file, split at its shared names; raises UnknownName for a field that records do not have."""
+    text, pieces, end = _read(path), list[str | Shared](), 0
     for found in _NAME.finditer(text):
-        if found["of"] == "KEY":
-            yield found["name"]
-        elif (found["of"], found["name"]) == ("Table", "indexes"):
+        if (known := found["known"]) is not None and known not in _FIELDS:
+            raise UnknownName(f"{path.name}: known.{known} is not a field of a record")
+        if found["of"]:
+            pieces += (
+                text[end : found.start()],
+                Shared(found["of"], found["name"], bool(found["many"]), bool(found["one"])),
+            )
+            end = found.end()
+    return (*pieces, text[end:])
+
+
+def _key_names(path: Path) -> Iterator[str]:
+    for one in _pieces(path):
+        if isinstance(one, str):
+            continue
+        if one.of == "KEY":
+            yield one.name
+        elif (one.of, one.name) == ("Table", "indexes"):
             yield from (key.name.lower() for key in INDEXES.values())
 
 
@@ -132,8 +144,30 @@ def _places(table: str, names: Sequence[str]) -> dict[str, str]:
     return {name: f"{table}[{at}]" for at, name in enumerate(names, 1)}
 
 
+@cache
 def _literals(enum: type[Enum]) -> dict[str, str]:
     return {member.name.lower(): f"'{member.value}'" for member in enum}
+
+
+@cache
+def _tables() -> dict[str, str]:
+    """Return the tables that are the same in every script."""
+    return {
+        "may_follow": _may_follow(),
+        "stored": _table({status: f"'{stored}'" for status, stored in STORED.items()}),
+        "since": _list(SINCE),
+        "shapes": _table({name: f"FITS.{shape}" for name, shape in SHAPES.items()}),
+        "needed": _table({name: f"'{when}'" for name, when in NEEDED.items()}),
+        "before_sent": _table(dict.fromkeys(BEFORE_SENT, "true")),
+        "spelling_starts": _table(dict.fromkeys(TO_PRESENT, "true")),
+        "spellings": _table({"present": _changes(TO_PRESENT), "former": _changes(TO_FORMER)}),
+        "limits": _table({name: _limit(one) for name, one in limits.DEFAULTS.items()}),
+        "limit_kinds": _table({kind: _allowed(one) for kind, one in limits.KINDS.items()}),
+        "periods": _table({name: str(seconds) for name, seconds in limits.PERIODS.items()}),
+        "held_ms": str(limits.HELD_MS),
+        "most_held": str(limits.MOST_HELD),
+        "files": _FILES,  # replaced last, when the lines are known
+    }
 
 
 def _may_follow() -> str:
@@ -179,20 +213,18 @@ def _table(values: Mapping[Any, str]) -> str:
 
 
 def _filled(path: Path, spaces: Mapping[str, Mapping[str, str]], lengths: Mapping[str, str]) -> str:
-    def fill(found: re.Match[str]) -> str:
-        space, name, known = found["of"], found["name"], found["known"]
-        if known is not None and known not in _FIELDS:
-            raise UnknownName(f"{path.name}: known.{known} is not a field of a record")
-        if not found["of"]:
-            return found[0]
-        if found["many"] and name in lengths:
-            return lengths[name]
-        filled = spaces.get(space, {}).get(name)
-        if filled is None:
-            raise UnknownName(f"{path.name}: {space}.{name}")
-        one_of_several = filled.endswith("+ ")
-        if one_of_several and not found["one"]:
-            raise UnknownName(f"{path.name}: {space}.{name} is a list of keys: add an index")
-        return (found["many"] or "") + filled + ("" if one_of_several else found["one"] or "")
+    return "".join(one if isinstance(one, str) else _fill(one, path, spaces, lengths) for one in _pieces(path))
 
-    return _NAME.sub(fill, _read(path))
+
+def _fill(shared: Shared, path: Path, spaces: Mapping[str, Mapping[str, str]], lengths: Mapping[str, str]) -> str:
+    """Return what Redis gets in place of a shared name."""
+    of, name, has_length, has_index = shared
+    if has_length and name in lengths:
+        return lengths[name]
+    filled = spaces.get(of, {}).get(name)
+    if filled is None:
+        raise UnknownName(f"{path.name}: {of}.{name}")
+    one_of_several = filled.endswith("+ ")
+    if one_of_several and not has_index:
+        raise UnknownName(f"{path.name}: {of}.{name} is a list of keys: add an index")
+    return ("#" if has_length else "") + filled + ("[" if has_index and not one_of_several else "")
