@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 from msgspec import Struct
@@ -28,7 +28,7 @@ PRICES_MS = 60_000  # after which prices, accounts and routes are read again
 ROUTES_MS = 100  # the same before a message is refused because of its account
 
 
-class Caller(NamedTuple):
+class Caller(Struct, frozen=True, gc=False):
     """What the messages of one call have in common; ``now`` is the time of the call, in milliseconds."""
 
     now: int
@@ -191,10 +191,10 @@ class Drafter:
         self, raw: Mapping[str, Any], caller: Caller, alphabet: Alphabet, known: Draft | None = None
     ) -> Draft | Refusal:
         """Parse a message by these letters, under the id that it has if it is known."""
-        now, holder, producer, centre, _ = caller
-        reading = self._readings.applying(raw, producer, holder)
+        producer, centre = caller.producer, caller.cost_centre
+        reading = self._readings.applying(raw, producer, caller.holder)
         centred, wire_ids = _with_centre(raw, centre) if centre else raw, self._settings.wire_ids
-        draft = message.parse(centred, now, producer, reading, self._wording, wire_ids, alphabet)
+        draft = message.parse(centred, caller.now, producer, reading, self._wording, wire_ids, alphabet)
         return draft if known is None or isinstance(draft, Refusal) else routing.with_id_of(known, draft)
 
     def _abroad(self, sms: Message) -> Refusal | None:
