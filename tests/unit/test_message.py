@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -424,7 +425,8 @@ def test_any_input_is_accepted_or_refused(fields: dict[str, Any]) -> None:
     answer = message.parse({"to": TO, "text": "Hello"} | fields, NOW)
 
     if isinstance(answer, Draft):
-        assert answer.message == message.decode(message.encode(answer.message))
+        stored = msgspec.structs.replace(answer.message, **message._BESIDE_BODY)  # what is not in fields of its own
+        assert stored == message.decode(message.encode(answer.message))
         assert 1 <= answer.message.parts <= 3
     else:
         assert answer.problem
