@@ -73,7 +73,7 @@ CALLS: dict[str, Callable[[Producer], object]] = {
 @pytest.mark.parametrize("call", CALLS)
 def test_a_redis_that_never_answers_is_waited_for_once(mute_server: MuteServer, call: str) -> None:
     """Each wait is the whole setting, so a second connection, for a retry or the nudge, would double it."""
-    settings = ProducerSettings(redis_url=mute_server.url, redis_timeout_seconds=0.3)
+    settings = ProducerSettings(redis_url=mute_server.url, redis_timeout_seconds=1.5)
     with Producer(settings) as producer, pytest.raises(Unavailable, match="THREELANE_REDIS_TIMEOUT_SECONDS"):
         CALLS[call](producer)
     assert 1 == mute_server.connections()
