@@ -59,7 +59,7 @@ test-errors: $(VENV)/dev  ## run the tests in which a real Redis or RabbitMQ giv
 test-attacks: $(VENV)/dev  ## run the attacks of somebody with one API key, an address of Redis, or nothing
 	$(BIN)/python -m pytest -n 2 -m attack -rs tests/attack $(ARGS)
 
-test-slow: $(VENV)/dev  ## run the tests that kill processes, and those that take seconds of CPU for one case of several
+test-slow: $(VENV)/dev  ## run the tests that kill processes, start many of them, or take seconds of CPU
 	$(BIN)/python -m pytest -n 4 -m slow -rs tests $(ARGS)
 
 interop: $(VENV)/dev  ## run published clients of Clickatell against the sandbox; needs PyPI, npm and Node.js; ARGS="--write" writes docs/interop.md

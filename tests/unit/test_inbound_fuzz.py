@@ -72,6 +72,7 @@ def assert_is_a_sentence(refused: ValueError) -> None:
 
 NOT_ON_ONE_LINE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of control characters, surrogates and separators; a letter that this Unicode lacks is of none of them."""
+WITHOUT_WIDTH = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 
 
 def assert_harmless(read: Callable[[bytes, bytes], Inbound], query: bytes, body: bytes) -> Inbound:
@@ -94,6 +95,7 @@ def assert_harmless(read: Callable[[bytes, bytes], Inbound], query: bytes, body:
         assert len(reply.id) <= 64
         assert 1 <= len(reply.from_) <= 64
         assert {unicodedata.category(one) for one in reply.from_}.isdisjoint(NOT_ON_ONE_LINE)
+        assert not WITHOUT_WIDTH.search(reply.from_)
         assert reply.at >= 0
     return found
 
